@@ -1,0 +1,42 @@
+"""The composition root: one process with the Streamlit pages, the REST API under /api and sign-in under /auth."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.routing import Mount
+
+from api.gate import Gate
+from api.main import api
+from api.sign_in import announce_first_admin, sign_in_routes
+from core.settings import SettingsError, check_address
+from jobs.ingest import watch
+from storage.store import StoreError
+from storage.workbench import close, workbench
+
+
+@asynccontextmanager
+async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
+    """Open the store, say where to sign in for the first time, take finished jobs in until the server stops."""
+    try:
+        bench = workbench()
+        check_address(bench.settings.auth, st.get_option("server.address"))
+    except (SettingsError, StoreError) as error:
+        print(f"\nAttune cannot start. {error}\n", file=sys.stderr, flush=True)
+        os._exit(2)
+    announce_first_admin(bench, st.get_option("server.port"))
+    with watch(bench):
+        yield {}
+    close()
+
+
+app = st.App(
+    "pages/_shell.py",
+    routes=[*sign_in_routes(), Mount("/api", api)],
+    middleware=[Middleware(Gate)],
+    lifespan=lifespan,
+)

@@ -1,0 +1,1 @@
+"""What people see: each page is a view that asks, draws and calls."""

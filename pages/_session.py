@@ -1,0 +1,121 @@
+"""Who is at the page, which campaign it is narrowed to, and reads that are remembered until the store changes."""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import streamlit as st
+
+from core.roles import Identity, Role
+from storage import campaigns, people
+from storage.store import Store
+from storage.tables import CampaignRow
+from storage.workbench import workbench
+
+logger = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+COOKIE = "attune_session"
+PAGES: dict[str, list[tuple[str, str, str, Role]]] = {
+    "": [("overview", "Overview", "space_dashboard", "researcher")],
+    "Annotate": [
+        ("annotate", "Annotate", "compare", "annotator"),
+        ("my_annotations", "My annotations", "history", "annotator"),
+    ],
+    "Collect": [
+        ("prompts", "Prompts", "chat_bubble", "researcher"),
+        ("generate", "Generate", "auto_awesome", "lead"),
+        ("pairs", "Pairs", "splitscreen_right", "researcher"),
+        ("campaigns", "Campaigns", "flag", "lead"),
+    ],
+    "Agree": [("agreement", "Agreement", "handshake", "researcher")],
+    "Ship": [("export", "Export", "ios_share", "researcher")],
+    "Guard": [("people", "People", "group", "admin"), ("audit", "Audit", "fact_check", "lead")],
+}
+"""The navigation: by group, each page's file, title, icon and the role it is for."""
+_ROLES = {name: role for group in PAGES.values() for name, _, _, role in group}
+
+
+def identity() -> Identity | None:
+    """Who is asking: by their session's cookie, or by the name they gave where sign-in is off."""
+    bench = workbench()
+    if bench.settings.auth == "off":
+        name = st.session_state.get("name")
+        return people.annotator(bench.store, name) if name else None
+    return people.who(bench.store, st.context.cookies.get(COOKIE, ""), "session")
+
+
+def require(role: Role = "annotator") -> Identity:
+    """Who is asking, if their role may do this; else the page ends here with the reason."""
+    who = identity()
+    if who is None:
+        st.info("Sign in first.", icon=":material/login:")
+        st.stop()
+    if not who.may(role):
+        st.warning(f"This page is for the role {role} and above; you are {who.role}.", icon=":material/lock:")
+        st.stop()
+    return who
+
+
+def allowed(who: Identity, page: str) -> bool:
+    """Whether somebody may open a page, named by its file without ``.py``."""
+    return who.may(_ROLES[page]) and (Path(__file__).parent / f"{page}.py").exists()
+
+
+def open_campaigns(who: Identity) -> list[CampaignRow]:
+    """The campaigns somebody may choose, oldest first: those in use, for annotators only the ones they may work on."""
+    store = workbench().store
+    listed = campaigns.listed(store) or [campaigns.first(store)]
+    return [c for c in listed if who.may("researcher") or not c.annotators or who.id in c.annotators]
+
+
+def campaign() -> CampaignRow:
+    """The campaign chosen in the sidebar; the page ends here with the reason when none is open to whoever asks."""
+    found = open_campaigns(require())
+    if not found:
+        st.info("No campaign is open to you yet. Ask a lead to add you to one.", icon=":material/hourglass:")
+        st.stop()
+    return next((c for c in found if c.id == st.session_state.get("campaign")), found[0])
+
+
+def choose_campaign(campaign_id: str) -> None:
+    """Narrow the pages to a campaign; for callbacks, since the sidebar has drawn its choice by the time a page runs."""
+    st.session_state["campaign"] = campaign_id
+
+
+_lock = threading.Lock()
+_reads: dict[Hashable, Any] = {}
+_read_at: Hashable = None
+
+
+def read(query: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """``query(store, *args)``, remembered for everybody until the store changes: hashable arguments; do not mutate it."""
+    global _read_at
+    store = workbench().store
+    at, key = (id(store), store.revision), (query, args, tuple(sorted(kwargs.items())))
+    with _lock:
+        if at != _read_at:
+            _reads.clear()
+            _read_at = at
+        if key in _reads:
+            return _reads[key]
+    value = query(store, *args, **kwargs)
+    with _lock:
+        if at == _read_at:
+            _reads[key] = value
+    return value
+
+
+def apologise(error: Exception) -> bool:
+    """Say that a page failed, under an id that finds its traceback in the server's log; never the traceback itself."""
+    name = secrets.token_hex(4)
+    logger.error("page error %s", name, exc_info=error)
+    st.error(
+        f"Something went wrong here, and it was not your input. Nothing was half-saved. Reload the page to go on; "
+        f"if it happens again, tell your admin the number **{name}**, which finds it in the server's log.",
+        icon=":material/error:",
+    )
+    return True

@@ -1,0 +1,84 @@
+"""The frame around every page: who you are, which pages are yours, and the campaign they are narrowed to."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.roles import Identity
+from pages._session import PAGES, allowed, identity, open_campaigns
+from storage import people
+from storage.workbench import workbench
+
+HERE = Path(__file__).parent
+ASSETS = HERE.parent / "assets"
+
+
+def main() -> None:
+    st.set_page_config(page_title="Attune", page_icon=ASSETS / "icon.svg", layout="wide")
+    st.html(ASSETS / "style.css")
+    st.logo(ASSETS / "logo.svg", icon_image=ASSETS / "icon.svg", size="large")
+    who = identity()
+    if who is None:
+        st.navigation([st.Page(enter, title="Attune")], position="hidden").run()
+        return
+    page = st.navigation(navigation(who))
+    with st.sidebar:
+        choose(who)
+        with st.container(key="account"):
+            account(who)
+    page.run()
+
+
+def navigation(who: Identity) -> dict[str, list[st.Page]]:
+    """The pages somebody's role may see, by group; the first of them is where they land."""
+    groups: dict[str, list[st.Page]] = {}
+    for group, pages in PAGES.items():
+        for name, title, icon, _ in pages:
+            if allowed(who, name):
+                page = st.Page(HERE / f"{name}.py", title=title, icon=f":material/{icon}:", default=not groups)
+                groups.setdefault(group, []).append(page)
+    return groups
+
+
+def choose(who: Identity) -> None:
+    """The campaign that the pages are narrowed to; ?campaign=name in the address chooses it too."""
+    names = {c.id: c.name for c in open_campaigns(who)}
+    if st.session_state.get("campaign") not in names:
+        st.session_state.pop("campaign", None)
+    if names:
+        st.selectbox("Campaign", names, format_func=names.__getitem__, key="campaign", bind="query-params")
+
+
+def account(who: Identity) -> None:
+    """Who is signed in, and the way out."""
+    st.text(who.name)
+    if workbench().settings.auth == "off":
+        st.caption("Sign-in is off")
+        st.button("Change name", type="tertiary", icon=":material/edit:", on_click=st.session_state.pop, args=("name",))
+    else:
+        st.caption(who.role.capitalize())
+        st.html('<form method="post" action="/auth/sign-out"><button>Sign out</button></form>')
+
+
+def enter() -> None:
+    """Ask who is there: a name where sign-in is off, else the way to the sign-in page."""
+    _, middle, _ = st.columns([1, 1.2, 1])
+    with middle, st.container(key="enter"):
+        if workbench().settings.auth != "off":
+            st.header("You are signed out")
+            st.markdown('Your session has ended. <a href="/auth/sign-in" target="_self">Sign in</a>')
+            return
+        with st.form("who", enter_to_submit=True):
+            st.header("Who is annotating?", anchor=False)
+            st.write("Your annotations carry this name. Use the same one next time to find your work again.")
+            name = st.text_input("Your name", max_chars=people.MAX_NAME, placeholder="Ada Lovelace")
+            if st.form_submit_button("Start", type="primary", width="stretch"):
+                try:
+                    st.session_state["name"] = people.annotator(workbench().store, name).name
+                except people.PeopleError as error:
+                    st.error(str(error))
+                else:
+                    st.rerun()
+
+
+main()

@@ -1,0 +1,58 @@
+"""The audit: who did what, when, to which record."""
+
+from math import ceil
+
+import pandas as pd
+import streamlit as st
+
+from pages._session import require
+from storage import audits
+from storage.audits import Filter
+from storage.store import Store
+from storage.workbench import workbench
+
+PAGE = 50
+COLUMNS = {
+    "occurred_at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss", width="medium"),
+    "actor": st.column_config.TextColumn("Who", width="small"),
+    "action": st.column_config.TextColumn("Did", width="small"),
+    "record_type": st.column_config.TextColumn("To", width="small"),
+    "record_id": st.column_config.TextColumn("Record", width="medium"),
+    "detail": st.column_config.TextColumn("Detail", width="large"),
+}
+
+
+def wanted(store: Store) -> Filter:
+    """The filter as it is set."""
+    actors, actions = audits.choices(store)
+    who, did, record, when = st.columns([2, 2, 2, 3])
+    days = when.date_input("From, to (UTC)", (), format="YYYY-MM-DD", key="days")
+    first, last = days if len(days) == 2 else (*days, None, None)[:2]
+    return Filter(
+        who.selectbox("Who", actors, None, placeholder="Anybody", key="who"),
+        did.selectbox("Did", actions, None, placeholder="Anything", key="did"),
+        record.text_input("To", placeholder="A kind of record or an id", key="record"),
+        first,
+        last,
+    )
+
+
+require("lead")
+store = workbench().store
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.title("Audit", anchor=False)
+    download = st.empty()
+chosen = wanted(store)
+key = f"page of {chosen}"
+low = (st.session_state.get(key, 1) - 1) * PAGE
+rows, total = audits.page(store, chosen, offset=low, limit=PAGE)
+if not total:
+    st.info("Nothing matches." if chosen != Filter() else "Nothing has happened yet.")
+    st.stop()
+st.dataframe(pd.DataFrame(rows), column_config=COLUMNS, hide_index=True, height="content")
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.pagination(ceil(total / PAGE), key=key)
+    st.caption(f"{low + 1:,} to {low + len(rows):,} of {total:,} entries, newest first", width="content")
+download.download_button(
+    "Download CSV", lambda: audits.to_csv(store, chosen), "attune-audit.csv", "text/csv", icon=":material/download:"
+)

@@ -1,0 +1,1 @@
+"""The only SQL: one DuckDB store, opened by one process."""

@@ -1,0 +1,44 @@
+"""python -m storage backup FILE | restore FILE"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from core.settings import SettingsError, load
+from storage.backup import backup, restore
+from storage.store import Store, StoreError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m storage", description="Back the whole store up, or bring it back."
+    )
+    parser.add_argument("action", choices=("backup", "restore"))
+    parser.add_argument("file", type=Path)
+    options = parser.parse_args()
+    try:
+        settings = load()
+        database = Path(make_url(settings.database_url).database or "")
+        if options.action == "backup":
+            if not database.exists():
+                raise StoreError(f"There is no store at {database} yet.")
+            store = Store(settings.database_url)
+            backup(store, options.file)
+            store.close()
+            print(f"The store is backed up in {options.file}.")
+        else:
+            kept = restore(options.file, database)
+            Store(settings.database_url).close()
+            print(
+                f"{database} is restored from {options.file}." + (f" What was there: {kept}" if kept else "")
+            )
+    except (SettingsError, StoreError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

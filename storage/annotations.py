@@ -1,0 +1,173 @@
+"""Annotations as they are read: a person's own, the history of a pair, the table the statistics start from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.ratings import Ratings
+from core.records import CHOICES
+from storage.store import Store, placeholders
+from storage.tables import AnnotationRow
+
+_LISTED = """
+    SELECT v.id, v.campaign_id, v.pair_id, v.annotator_id, annotator.name AS annotator, v.choice, v.preferred_id,
+           CASE WHEN v.left_id IS NULL THEN NULL WHEN v.left_id = pair.response_a THEN 'a' ELSE 'b' END AS "left",
+           v.strength, v.confidence, v.aspects, v.reason, v.seconds, v.repeat, v.source, v.supersedes, v.submitted_at,
+           prompt.text AS prompt, prompt.category
+    FROM current_annotation v JOIN pair ON pair.id = v.pair_id JOIN prompt ON prompt.id = pair.prompt_id
+    LEFT JOIN annotator ON annotator.id = v.annotator_id
+"""
+
+
+def page(
+    store: Store,
+    *,
+    campaign_id: str | None = None,
+    annotator_id: str | None = None,
+    pair_id: str | None = None,
+    offset: int = 0,
+    limit: int = 50,
+) -> tuple[list[dict[str, Any]], int]:
+    """One page of the annotations that stand, newest first, and how many there are in all."""
+    wanted = {"campaign_id": campaign_id, "annotator_id": annotator_id, "pair_id": pair_id}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    condition = " AND ".join(["TRUE", *(f"v.{name} = ?" for name in given)])
+    values = list(given.values())
+    total = store.rows(f"SELECT count(*) FROM current_annotation v WHERE {condition}", *values)[0][0]
+    shown = store.rows(
+        f"SELECT id FROM current_annotation v WHERE {condition} ORDER BY submitted_at DESC, id LIMIT ? OFFSET ?",
+        *values, limit, offset,
+    )  # fmt: skip
+    ids = [annotation_id for (annotation_id,) in shown]
+    if not ids:
+        return [], total
+    query = f"{_LISTED} WHERE v.id IN ({placeholders(ids)}) ORDER BY v.submitted_at DESC, v.id"
+    return store.table(query, *ids).to_pylist(), total
+
+
+def get(store: Store, annotation_id: str) -> AnnotationRow | None:
+    """The annotation as it was entered, whatever became of it since."""
+    with store.reading() as session:
+        return session.get(AnnotationRow, annotation_id)
+
+
+def last(store: Store, campaign_id: str, annotator_id: str) -> dict[str, Any] | None:
+    """The annotator's latest annotation that stands, skips included."""
+    rows, _ = page(store, campaign_id=campaign_id, annotator_id=annotator_id, limit=1)
+    return rows[0] if rows else None
+
+
+def history(store: Store, pair_id: str) -> list[dict[str, Any]]:
+    """Every annotation a pair ever had, oldest first, with what became of it (stands, changed, undone)."""
+    table = store.table(
+        """SELECT v.id, annotator.name AS annotator, v.verdict, v.submitted_at, v.reason, later.verdict AS later,
+                  CASE WHEN v.preferred_id = pair.response_a THEN 'a' WHEN v.preferred_id = pair.response_b THEN 'b' END
+                    AS preferred,
+                  CASE WHEN later.id IS NULL THEN 'stands' WHEN later.verdict = 'retracted' THEN 'undone'
+                       ELSE 'changed' END AS state
+           FROM annotation v JOIN pair ON pair.id = v.pair_id LEFT JOIN annotation later ON later.supersedes = v.id
+           LEFT JOIN annotator ON annotator.id = v.annotator_id
+           WHERE v.pair_id = ? AND v.verdict <> 'retracted' ORDER BY v.submitted_at""",
+        pair_id,
+    )
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def today(store: Store, campaign_id: str, annotator_id: str, since: Any) -> tuple[int, float | None]:
+    """How many an annotator judged since a time, and the median active seconds of those."""
+    n, seconds = store.rows(
+        """SELECT count(*), median(seconds) FROM current_annotation
+           WHERE campaign_id = ? AND annotator_id = ? AND submitted_at >= ? AND verdict <> 'skip'""",
+        campaign_id, annotator_id, since,
+    )[0]  # fmt: skip
+    return n, seconds
+
+
+def ratings(
+    store: Store,
+    *,
+    campaign_id: str | None = None,
+    category: str | None = None,
+    ties: str = "keep",
+    kinds: Sequence[str] = (),
+) -> tuple[Ratings, Ratings]:
+    """The judgements that stand, narrowed to a campaign, a category and kinds of annotator; skips are left out.
+
+    Returns the choices (a, b, tie, both_bad; with ``ties`` "drop" only a and b), and the strengths on the scale
+    b far better ... tie ... a far better (-3 to 3), of those that have one.
+    """
+    where, values = ["verdict <> 'skip'"], list[object]()
+    if campaign_id is not None:
+        where.append("campaign_id = ?")
+        values.append(campaign_id)
+    if category is not None:
+        where.append(
+            "pair_id IN (SELECT pair.id FROM pair JOIN prompt ON prompt.id = prompt_id WHERE category = ?)"
+        )
+        values.append(category)
+    if kinds:
+        where.append(f"annotator_id IN (SELECT id FROM annotator WHERE kind IN ({placeholders(kinds)}))")
+        values += kinds
+    if ties == "drop":
+        where.append("verdict = 'prefer'")
+    table = store.table(
+        f"""SELECT pair_id, annotator_id, choice, confidence, strength FROM current_annotation
+            WHERE {" AND ".join(where)} ORDER BY submitted_at""",
+        *values,
+    )
+    choices = CHOICES[:2] if ties == "drop" else CHOICES
+    names = dict(store.rows("SELECT id, name FROM annotator"))
+    choice = _codes(table["choice"], choices)
+    signed = np.where(choice == 0, 1, -1) * table["strength"].to_numpy(zero_copy_only=False)
+    signed = np.where(choice == 2, 0.0, signed)
+    keep = np.isfinite(signed) & (choice <= 2)
+    scale = ("-3", "-2", "-1", "0", "1", "2", "3")
+    coded = _coded(table, choice, choices, names)
+    strength = _coded(table.filter(pa.array(keep)), (signed[keep] + 3).astype(np.int64), scale, names)
+    return coded, strength
+
+
+def kinds(store: Store, campaign_id: str | None = None) -> dict[str, int]:
+    """How many judgements stand from each kind of annotator (person, imported, simulated); skips are left out."""
+    return dict(
+        store.rows(
+            """SELECT kind, count(*) FROM current_annotation v JOIN annotator ON annotator.id = annotator_id
+               WHERE verdict <> 'skip' AND (campaign_id = $1 OR $1 IS NULL) GROUP BY kind ORDER BY kind""",
+            campaign_id,
+        )
+    )
+
+
+def categories(store: Store, campaign_id: str | None = None) -> list[str]:
+    """The categories with judgements, those of most judgements first."""
+    return [
+        name
+        for (name,) in store.rows(
+            """SELECT category FROM current_annotation v JOIN pair ON pair.id = pair_id
+               JOIN prompt ON prompt.id = prompt_id
+               WHERE verdict <> 'skip' AND (campaign_id = $1 OR $1 IS NULL) GROUP BY category
+               ORDER BY count(*) DESC, category""",
+            campaign_id,
+        )
+    ]
+
+
+def _coded(table: pa.Table, category: Any, categories: tuple[str, ...], names: dict[str, str]) -> Ratings:
+    unit, rater = (pc.dictionary_encode(table[name].combine_chunks()) for name in ("pair_id", "annotator_id"))
+    return Ratings(
+        unit.indices.to_numpy().astype(np.int64),
+        rater.indices.to_numpy().astype(np.int64),
+        category,
+        table["confidence"].to_numpy(zero_copy_only=False).astype(np.float64),
+        unit.dictionary.to_pylist(),
+        [names.get(identifier, identifier) for identifier in rater.dictionary.to_pylist()],
+        categories,
+    )
+
+
+def _codes(column: pa.ChunkedArray, labels: Sequence[str]) -> Any:
+    return pc.index_in(column, value_set=pa.array(labels)).to_numpy().astype(np.int64)

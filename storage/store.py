@@ -1,0 +1,198 @@
+"""The store: one DuckDB database, its connections, its write lock and its transactions."""
+
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, SQLModel
+
+from storage import migrations
+from storage.tables import AuditRow
+
+logger = logging.getLogger(__name__)
+
+
+class StoreError(RuntimeError):
+    """The store cannot be used, or cannot do what was asked; the message says why and what to do."""
+
+
+@dataclass(slots=True)
+class _Ticket:
+    rows: tuple[SQLModel, ...]
+    done: bool = False
+    error: Exception | None = None
+
+
+class Store:
+    """Reads run side by side; writes take turns, each in one transaction that commits whole or not at all.
+
+    ``revision`` rises with every committed write: cache whatever is computed from the store under it.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Open (or create) the database at a ``duckdb:///path`` URL and bring its schema up to date.
+
+        Raises StoreError when another process holds the file, it is not a store, or a newer Attune wrote it.
+        """
+        self.path = Path(make_url(url).database or "")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.engine = create_engine(
+            url,
+            pool_size=16,
+            max_overflow=64,
+            connect_args={
+                "config": {"memory_limit": "384MB", "threads": 2, "preserve_insertion_order": False}
+            },
+        )
+        self.revision = 0
+        self._lock = threading.RLock()
+        self._pending: deque[_Ticket] = deque()
+        try:
+            with self.engine.begin() as connection:
+                known = migrations.version(connection)
+            migrations.migrate(self.engine, known)
+        except DBAPIError as error:
+            self.engine.dispose()
+            reason = str(error.orig)
+            if "lock" in reason.lower():
+                raise StoreError(
+                    f"{self.path} is in use by another process. Stop it first: one process owns the store. ({reason})"
+                ) from None
+            raise StoreError(f"{self.path} cannot be opened as a store: {reason}") from None
+        except migrations.TooNew as error:
+            self.engine.dispose()
+            raise StoreError(f"{self.path}: {error}") from None
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session to read from."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session whose changes are committed when the block ends, and dropped if it raises."""
+        with self._lock, Session(self.engine, expire_on_commit=False) as session:
+            yield session
+            session.commit()
+            self.revision += 1
+
+    def append(self, *rows: SQLModel) -> None:
+        """Insert rows durably; calls that come together share one commit (group commit).
+
+        Returns when the rows are on disk; raises what kept them from it, and then none of this call's rows is there.
+        """
+        ticket = _Ticket(rows)
+        self._pending.append(ticket)
+        with self._lock:
+            if not ticket.done:
+                self._commit([self._pending.popleft() for _ in range(len(self._pending))])
+        if ticket.error is not None:
+            raise ticket.error
+
+    def _commit(self, tickets: list["_Ticket"]) -> None:
+        try:
+            with self.writing() as session:
+                session.add_all([row for ticket in tickets for row in ticket.rows])
+        except Exception as error:
+            if len(tickets) == 1:
+                tickets[0].error = error
+            else:
+                for ticket in tickets:
+                    self._commit([ticket])
+        for ticket in tickets:
+            ticket.done = True
+
+    def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """The rows of a query, with ``?`` for each parameter."""
+        with self.engine.connect() as connection:
+            result: list[tuple[Any, ...]] = raw(connection).execute(sql, list(parameters)).fetchall()
+            return result
+
+    def table(self, sql: str, *parameters: object) -> pa.Table:
+        """The rows of a query as an Arrow table."""
+        with self.engine.connect() as connection:
+            return raw(connection).sql(sql, params=list(parameters)).to_arrow_table()
+
+
+def raw(connection: Connection) -> Any:
+    """The DuckDB connection under an SQLAlchemy one, in the same transaction."""
+    return connection.connection.driver_connection
+
+
+def known(session: Session, table: str, keys: Sequence[str]) -> set[str]:
+    """Which of the keys the table has."""
+    with _registered(session, pa.table({"id": pa.array(keys, pa.string())})) as connection:
+        return {
+            key
+            for (key,) in connection.execute(
+                f"SELECT id FROM incoming SEMI JOIN {table} USING (id)"
+            ).fetchall()
+        }
+
+
+def insert(
+    session: Session,
+    table: str,
+    incoming: pa.Table,
+    *,
+    unless: str | None = None,
+    select: str = "FROM incoming",
+) -> int:
+    """Insert rows in bulk, leaving out those whose ``unless`` columns stand in the table; returns how many entered.
+
+    ``incoming`` has the columns of ``table`` by name (JSON columns as text), or ``select`` makes them from it.
+    """
+    fresh = f"SELECT * FROM ({select}) ANTI JOIN {table} USING ({unless})" if unless else select
+    with _registered(session, incoming) as connection:
+        inserted: int = connection.execute(f"INSERT INTO {table} BY NAME {fresh}").fetchone()[0]
+        return inserted
+
+
+@contextmanager
+def _registered(session: Session, incoming: pa.Table) -> Iterator[Any]:
+    connection = raw(session.connection())
+    connection.register("incoming", incoming)
+    try:
+        yield connection
+    finally:
+        connection.unregister("incoming")
+
+
+def audit(session: Session, actor: str, action: str, record_type: str, record_id: str, **detail: Any) -> None:
+    """Append to the audit, in the transaction of the change itself."""
+    session.add(
+        AuditRow(
+            id=new_id("audit"),
+            occurred_at=datetime.now(UTC),
+            actor=actor,
+            action=action,
+            record_type=record_type,
+            record_id=record_id,
+            detail=detail,
+        )
+    )
+
+
+def new_id(kind: str) -> str:
+    """A random text key."""
+    return f"{kind}_{secrets.token_hex(12)}"
+
+
+def placeholders(values: Sequence[object]) -> str:
+    """``?, ?, ?``: one for each value of an IN list."""
+    return ", ".join("?" * len(values))

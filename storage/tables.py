@@ -1,0 +1,192 @@
+"""The tables of the store. Times are UTC; keys are text; lists and maps are JSON."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, DateTime
+from sqlmodel import Field, SQLModel
+
+
+def _time(**rest: Any) -> Any:
+    return Field(sa_type=DateTime(timezone=True), **rest)
+
+
+def _json(default: type) -> Any:
+    return Field(default_factory=default, sa_type=JSON)
+
+
+class PromptRow(SQLModel, table=True):
+    """A prompt; ``text`` is its last turn, ``messages`` the whole chat where there is more than that turn."""
+
+    __tablename__ = "prompt"
+    id: str = Field(primary_key=True)
+    text: str
+    messages: list[dict[str, str]] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    category: str
+    tags: list[str] = _json(list)
+    attributes: dict[str, str] = _json(dict)
+    archived: bool = False
+    created_at: datetime = _time()
+
+
+class ResponseRow(SQLModel, table=True):
+    """An answer to a prompt; ``exposes`` is the phrase that gives its model away, if one does."""
+
+    __tablename__ = "response"
+    id: str = Field(primary_key=True)
+    prompt_id: str
+    text: str
+    model: str | None = None
+    params: dict[str, Any] = _json(dict)
+    exposes: str | None = None
+    created_at: datetime = _time()
+
+
+class PairRow(SQLModel, table=True):
+    """Two responses to one prompt; ``gold`` (a, b, tie, both_bad) is the right choice where it is known."""
+
+    __tablename__ = "pair"
+    id: str = Field(primary_key=True)
+    external_id: str | None = None
+    prompt_id: str
+    response_a: str
+    response_b: str
+    source: str
+    gold: str | None = None
+    created_at: datetime = _time()
+
+
+class CampaignRow(SQLModel, table=True):
+    """A named body of annotation work: its rules, and what annotators are shown and asked."""
+
+    __tablename__ = "campaign"
+    id: str = Field(primary_key=True)
+    name: str
+    guidelines: str = ""
+    k: int = 3
+    ties: bool = True
+    both_bad: bool = True
+    strength: bool = True
+    aspects: list[str] = _json(list)
+    annotators: list[str] = _json(list)
+    ordering: str = "random"
+    gold_share: float = 0.0
+    repeat_share: float = 0.0
+    lease_minutes: int = 30
+    seed: int = 0
+    archived: bool = False
+    created_at: datetime = _time()
+
+
+class CampaignPairRow(SQLModel, table=True):
+    """Which pairs a campaign is about."""
+
+    __tablename__ = "campaign_pair"
+    campaign_id: str = Field(primary_key=True)
+    pair_id: str = Field(primary_key=True)
+
+
+class AnnotatorRow(SQLModel, table=True):
+    """Whoever a judgement is attributed to; ``kind`` is person, imported or simulated."""
+
+    __tablename__ = "annotator"
+    id: str = Field(primary_key=True)
+    name: str
+    kind: str
+    created_at: datetime = _time()
+
+
+class LeaseRow(SQLModel, table=True):
+    """A pair held for an annotator; ``left_id`` is the response on the left. It ends when it expires or is answered."""
+
+    __tablename__ = "lease"
+    id: str = Field(primary_key=True)
+    campaign_id: str
+    pair_id: str
+    annotator_id: str
+    left_id: str
+    repeat: bool = False
+    issued_at: datetime = _time()
+    expires_at: datetime = _time()
+
+
+class AnnotationRow(SQLModel, table=True):
+    """One judgement, never changed: a later row that ``supersedes`` it corrects it or, as retracted, undoes it.
+
+    ``verdict`` is prefer, tie, both_bad, skip or retracted; ``preferred_id`` the response preferred, ``left_id`` the
+    response that stood left (None where it is not known). ``source`` is person, api, import or simulated.
+    ``seconds`` is from shown to submitted, without idle time.
+    """
+
+    __tablename__ = "annotation"
+    id: str = Field(primary_key=True)
+    campaign_id: str
+    pair_id: str
+    annotator_id: str
+    verdict: str
+    preferred_id: str | None = None
+    left_id: str | None = None
+    strength: int | None = None
+    confidence: int | None = None
+    aspects: dict[str, str] = _json(dict)
+    reason: str | None = None
+    seconds: float | None = None
+    repeat: bool = False
+    source: str
+    lease_id: str | None = None
+    supersedes: str | None = None
+    submitted_at: datetime = _time()
+
+
+class AccountRow(SQLModel, table=True):
+    """Somebody who signs in; ``id`` is also their annotator id. ``password_hash`` is argon2, None with OIDC."""
+
+    __tablename__ = "account"
+    id: str = Field(primary_key=True)
+    login: str
+    name: str
+    role: str
+    password_hash: str | None = None
+    disabled: bool = False
+    created_at: datetime = _time()
+
+
+class SecretRow(SQLModel, table=True):
+    """A bearer secret, kept only as its SHA-256: a browser session, an API token or a one-time invitation.
+
+    ``account_id`` is None for the invitation that creates the first admin.
+    """
+
+    __tablename__ = "secret"
+    id: str = Field(primary_key=True)
+    kind: str
+    account_id: str | None = None
+    label: str = ""
+    created_at: datetime = _time()
+    expires_at: datetime | None = _time(default=None)
+
+
+class JobRow(SQLModel, table=True):
+    """A subprocess job, its run directory under the runs folder, and whether its result has been taken in."""
+
+    __tablename__ = "job"
+    id: str = Field(primary_key=True)
+    kind: str
+    label: str
+    campaign_id: str | None = None
+    actor: str
+    ingested: bool = False
+    created_at: datetime = _time()
+
+
+class AuditRow(SQLModel, table=True):
+    """Who did what to which record, and when; never changed."""
+
+    __tablename__ = "audit"
+    id: str = Field(primary_key=True)
+    occurred_at: datetime = _time()
+    actor: str
+    action: str
+    record_type: str
+    record_id: str
+    detail: dict[str, Any] = _json(dict)
