@@ -1,11 +1,13 @@
 """The composition root: one process with the Streamlit pages, the REST API under /api and sign-in under /auth."""
 
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psutil
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Mount
@@ -15,8 +17,21 @@ from api.main import api
 from api.sign_in import announce_first_admin, sign_in_routes
 from core.settings import SettingsError, check_address
 from jobs.ingest import watch
+from pages._session import apologise
 from storage.store import StoreError
 from storage.workbench import close, workbench
+
+
+def answer_at_once() -> None:
+    """Switch Nagle's algorithm off on the listening socket, and so on every connection it accepts.
+
+    asyncio does so only for sockets made with an explicit protocol, which Streamlit's is not: small answers on a
+    kept-alive connection would wait 40 ms for the client's delayed acknowledgement.
+    """
+    for connection in psutil.Process().net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN:
+            with socket.socket(fileno=os.dup(connection.fd)) as listener:
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 @asynccontextmanager
@@ -29,6 +44,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
         print(f"\nAttune cannot start. {error}\n", file=sys.stderr, flush=True)
         os._exit(2)
     announce_first_admin(bench, st.get_option("server.port"))
+    answer_at_once()
     with watch(bench):
         yield {}
     close()
@@ -39,4 +55,5 @@ app = st.App(
     routes=[*sign_in_routes(), Mount("/api", api)],
     middleware=[Middleware(Gate)],
     lifespan=lifespan,
+    on_script_error=apologise,
 )

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,10 +19,14 @@ from core.records import Choice
 from storage import annotations, campaigns
 from storage.cards import Card
 from storage.desk import Desk
+from storage.store import Store
 from storage.tables import AnnotationRow
 from storage.workbench import workbench
 
 router = APIRouter(tags=["annotations"])
+_threads = CapacityLimiter(8)
+"""Fetching and submitting have threads of their own, so that no upload holds them up; with more than a few at once they
+only wait for one another, and the slowest answers take twice as long."""
 Annotator = Annotated[Name | None, Query(description="With sign-in off: who annotates. With it on: your own name, if any.")]
 
 
@@ -160,8 +166,12 @@ class Undone(BaseModel):
 
 
 @router.get("/annotations/next", response_model=Next, responses=problems(404))
-def next_pair(request: Request, campaign: InCampaign = None, annotator: Annotator = None) -> Response:
+async def next_pair(request: Request, campaign: InCampaign = None, annotator: Annotator = None) -> Response:
     """The pair you hold, or a new one; or word that there is none now (wait) or at all (done)."""
+    return await to_thread.run_sync(_next, request, campaign, annotator, limiter=_threads)
+
+
+def _next(request: Request, campaign: str | None, annotator: str | None) -> Response:
     identity = identify(request, annotator)
     campaign_id, desk = _desk(campaign)
     found = desk.next(identity.id, datetime.now(UTC))
@@ -193,8 +203,12 @@ def next_pair(request: Request, campaign: InCampaign = None, annotator: Annotato
     response_model=Annotation,
     responses={200: {"model": Annotation, "description": "The same was sent before"}, **problems(404, 409)},
 )
-def annotate(new: NewAnnotation, request: Request) -> Response:
+async def annotate(new: NewAnnotation, request: Request) -> Response:
     """Judge a pair. When this answers, it is on disk; sent twice, it is there once."""
+    return await to_thread.run_sync(_submit, new, request, limiter=_threads)
+
+
+def _submit(new: NewAnnotation, request: Request) -> Response:
     identity = identify(request, new.annotator)
     _, desk = _desk(new.campaign)
     now = datetime.now(UTC)
@@ -259,8 +273,14 @@ def undo_annotation(annotation_id: Name, request: Request, annotator: Annotator 
 
 def _desk(campaign: str | None) -> tuple[str, Desk]:
     bench = workbench()
-    campaign_id = campaigns.get(bench.store, campaign).id
+    campaign_id = campaigns.find(bench.store, None) if campaign is None else _known(bench.store, campaign)
     return campaign_id, bench.desks[campaign_id]
+
+
+@lru_cache(maxsize=1024)
+def _known(store: Store, campaign_id: str) -> str:
+    """The id itself: a campaign that was there once stays. Raises CampaignError."""
+    return campaigns.find(store, campaign_id)
 
 
 def _card(pair_id: str) -> Card:

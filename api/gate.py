@@ -19,6 +19,7 @@ MB = 2**20
 _PUBLIC = re.compile(
     r"/api/health|/_stcore/health|/auth/(sign-in|sign-out|oidc|oidc/callback|invitation/[\w-]+)", re.ASCII
 )
+_API_PATH = re.compile(r"/api(/[\w-]+(\.\w+)*)*/?", re.ASCII)
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _JSON_BODY = 16 * MB
 _FORM_BODY = 64 * 1024
@@ -54,6 +55,13 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008, "reason": "sign in first"})
 
     async def _judge(self, connection: HTTPConnection) -> tuple[Identity | None, Response | None]:
+        identity, refusal = await self._identify(connection)
+        path = connection.scope["path"]
+        if refusal is None and path.startswith("/api/") and not _API_PATH.fullmatch(path):
+            return None, _refuse(404, "There is no such route: ids and routes are letters, digits, - and _.")
+        return identity, refusal
+
+    async def _identify(self, connection: HTTPConnection) -> tuple[Identity | None, Response | None]:
         path, headers = connection.scope["path"], connection.headers
         if _from_elsewhere(connection):
             return None, _refuse(403, "This request comes from another site's page.")

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,11 @@ from authlib.integrations.starlette_client import OAuth
 from jinja2 import Environment, FileSystemLoader
 from joserfc.errors import JoseError
 from markupsafe import Markup
-from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 
 from api.gate import COOKIE
 from core.settings import Settings
@@ -52,16 +51,17 @@ def announce_first_admin(bench: Workbench, port: int) -> None:
 
 def sign_in_routes() -> list[BaseRoute]:
     """Everything under /auth."""
-    session = Middleware(SessionMiddleware, secret_key=secrets.token_urlsafe(32), session_cookie="attune_oidc", max_age=600)
-    oidc = Starlette(routes=[Route("/", _to_provider), Route("/callback", _from_provider)], middleware=[session])
+    session = Middleware(
+        SessionMiddleware, secret_key=secrets.token_urlsafe(32), session_cookie="attune_oidc", max_age=600, path="/auth/oidc"
+    )
     return [
         Route("/auth/sign-in", _ask, methods=["GET"]),
         Route("/auth/sign-in", _sign_in, methods=["POST"]),
         Route("/auth/sign-out", _sign_out, methods=["POST"]),
         Route("/auth/invitation/{secret}", _invited, methods=["GET"]),
         Route("/auth/invitation/{secret}", _accept, methods=["POST"]),
-        Route("/auth/oidc", RedirectResponse("/auth/oidc/", 307)),
-        Mount("/auth/oidc", oidc),
+        Route("/auth/oidc", _to_provider, middleware=[session]),
+        Route("/auth/oidc/callback", _from_provider, middleware=[session]),
     ]
 
 
@@ -156,7 +156,7 @@ async def _sign_in(request: Request) -> Response:
     login, password = await _form(request, "login", "password")
     key = (login.strip().lower()[: people.MAX_NAME], request.client.host if request.client else "")
     if seconds := _throttle.wait(key):
-        page = _sign_in_page(login, f"Too many attempts. Try again in {math.ceil(seconds / 60)} minutes.", 429)
+        page = _sign_in_page(login, f"Too many attempts. Try again in {math.ceil(seconds / 60)} min.", 429)
         page.headers["Retry-After"] = str(seconds)
         return page
     account = await to_thread.run_sync(people.verify, bench.store, login, password[:1000], limiter=_hashing)
@@ -248,26 +248,20 @@ def _accepted(request: Request, login: str, name: str, password: str) -> Respons
 # An OIDC provider -----------------------------------------------------------------------------------------------------
 
 
-@cache
-def _provider(settings_id: int) -> Any:
-    settings = workbench().settings
+class Refused(Exception):
+    """The provider's word is not good enough; the message says why."""
+
+
+async def _client(settings: Settings) -> Any:
+    """The provider, as it describes itself now. Raises Refused when that is another than the settings name."""
     assert settings.oidc_client_secret is not None
-    return OAuth().register(
+    client = OAuth().register(
         "oidc",
         client_id=settings.oidc_client_id,
         client_secret=settings.oidc_client_secret.get_secret_value(),
         server_metadata_url=f"{settings.oidc_issuer.rstrip('/')}/.well-known/openid-configuration",
         client_kwargs={"scope": "openid profile email", "code_challenge_method": "S256", "timeout": 15},
     )
-
-
-class Refused(Exception):
-    """The provider's word is not good enough; the message says why."""
-
-
-async def _client(settings: Settings) -> Any:
-    """The provider, as it describes itself. Raises Refused when that is another than the settings name."""
-    client = _provider(id(settings))
     metadata = await client.load_server_metadata()
     if str(metadata.get("issuer", "")).rstrip("/") != settings.oidc_issuer.rstrip("/"):
         raise Refused(f"the provider calls itself {metadata.get('issuer')!r}, not ATTUNE_OIDC_ISSUER")

@@ -12,17 +12,17 @@ const dialog = () => document.querySelector("[role=dialog]");
 const panes = () => ["left", "right"].flatMap((side) => [...document.querySelectorAll(`.st-key-${side}`)]);
 
 function pick(group, index) {
-  const options = document.querySelectorAll(`.st-key-${group} button[data-testid^=stBaseButton-segmented]`);
+  const options = document.querySelectorAll(`.st-key-${group} [role=radio]`);
   options[index]?.click();
   return options.length > index;
 }
 
 function pickNext(index) {
-  const aspect = document.querySelectorAll(".st-key-aspects .stButtonGroup")[index];
+  const aspect = document.querySelectorAll(".st-key-aspects [role=radiogroup]")[index];
   if (!aspect) return;
-  const options = [...aspect.querySelectorAll("button")];
-  const chosen = options.findIndex((option) => option.dataset.testid.endsWith("Active"));
-  options[chosen === -1 ? 0 : chosen === options.length - 1 ? chosen : chosen + 1].click();
+  const options = [...aspect.querySelectorAll("[role=radio]")];
+  const chosen = options.findIndex((option) => option.ariaChecked === "true");
+  options[Math.min(chosen + 1, options.length - 1)].click();
 }
 
 function scroll(pixels) {

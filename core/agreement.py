@@ -275,7 +275,11 @@ def agreement_report(ratings: Ratings, ordinal: Ratings | None = None) -> dict[s
         "self_consistency": self_consistency(ordered),
     }
     if ordinal is not None:
-        figures["krippendorff_alpha_ordinal"] = krippendorff_alpha(ordinal, "ordinal")
+        figures["krippendorff_alpha_ordinal"] = (
+            krippendorff_alpha(ordinal, "ordinal")
+            if len(ordinal.unit)
+            else Estimate.unavailable("No annotation carries a strength.")
+        )
     return {name: figure.with_target(TARGETS[name]) for name, figure in figures.items()}
 
 

@@ -207,13 +207,14 @@ class Queue:
         else:
             self._count(annotator, place, None if skip else a_left, 0 if skip else 1)
 
-    def unsettle(self, annotator: str, pair_id: str, *, skip: bool = False, repeat: bool = False) -> None:
+    def unsettle(
+        self, annotator: str, pair_id: str, a_left: bool | None, *, skip: bool = False, repeat: bool = False
+    ) -> None:
         """Take a judgement (or a skip) back: the pair has room again and the annotator may meet it again."""
         place = self._place[pair_id]
         if repeat:
             self._repeated.get(annotator, set()).discard(place)
             return
-        a_left = self._of(annotator)[place]
         self._count(annotator, place, a_left, 0 if skip else -1)
         del self._of(annotator)[place]
         self._cursor.pop(annotator, None)

@@ -88,8 +88,9 @@ class Pair:
 
     @cached_property
     def response_ids(self) -> tuple[str, str]:
-        """The ids of response a and response b."""
-        return self.response_a.id(self.prompt.id), self.response_b.id(self.prompt.id)
+        """The ids of response a and response b; of identical ones too they differ, as it counts which was chosen."""
+        a, b = self.response_a.id(self.prompt.id), self.response_b.id(self.prompt.id)
+        return a, b if b != a else content_id("r", a)
 
 
 @dataclass(frozen=True)

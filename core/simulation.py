@@ -174,7 +174,9 @@ def simulate_columns(
         log_nu = np.log(2 * tie_rate / (1 - tie_rate))
     utility = np.stack([u / 2, -u / 2, log_nu], axis=-1) + rng.gumbel(size=(*u.shape, 3))
     choice = utility.argmax(axis=-1)
-    seen = np.broadcast_to(both_bad, gap.shape)[:, None] & (rng.random(u.shape) < np.tanh(ability / 2))
+    seen = np.broadcast_to(np.asarray(both_bad, dtype=bool), gap.shape)[:, None] & (
+        rng.random(u.shape) < np.tanh(ability / 2)
+    )
     choice[seen] = CHOICES.index("both_bad")
 
     utility.sort(axis=-1)

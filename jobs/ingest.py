@@ -24,6 +24,7 @@ from storage.workbench import Workbench
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
+_one_at_a_time = threading.Lock()
 
 
 @cache
@@ -77,10 +78,11 @@ def cancel(bench: Workbench, job: JobRow, actor: str) -> None:
 
 def resume(bench: Workbench, job: JobRow, actor: str) -> None:
     """Start a job again that failed or was cancelled; it goes on where it stopped."""
-    launcher(bench.settings.runs_dir).start(_run(bench, job), environment(bench.settings))
-    with bench.store.writing() as session:
-        session.get_one(JobRow, job.id).ingested = False
-        audit(session, actor, "resume", "job", job.id)
+    with _one_at_a_time:
+        launcher(bench.settings.runs_dir).start(_run(bench, job), environment(bench.settings))
+        with bench.store.writing() as session:
+            session.get_one(JobRow, job.id).ingested = False
+            audit(session, actor, "resume", "job", job.id)
 
 
 def failures(bench: Workbench, job: JobRow) -> list[Failure]:
@@ -95,16 +97,17 @@ def failures(bench: Workbench, job: JobRow) -> list[Failure]:
 
 
 def take_in(bench: Workbench) -> list[Report]:
-    """Take in what every job that has ended left behind; doing so twice adds nothing twice."""
-    with bench.store.reading() as session:
-        waiting = session.exec(select(JobRow).where(col(JobRow.ingested).is_(False))).all()
-    reports = []
-    for job in waiting:
-        if status(bench, job).state in ("done", "failed", "cancelled"):
-            reports.append(_take_pairs(bench, job))
-            with bench.store.writing() as session:
-                session.get_one(JobRow, job.id).ingested = True
-    return reports
+    """Take in, once, what every job that has ended left behind."""
+    with _one_at_a_time:
+        with bench.store.reading() as session:
+            waiting = session.exec(select(JobRow).where(col(JobRow.ingested).is_(False))).all()
+        reports = []
+        for job in waiting:
+            if status(bench, job).state in ("done", "failed", "cancelled"):
+                reports.append(_take_pairs(bench, job))
+                with bench.store.writing() as session:
+                    session.get_one(JobRow, job.id).ingested = True
+        return reports
 
 
 def _take_pairs(bench: Workbench, job: JobRow) -> Report:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.agreement import agreement_report, by_unit, cohen_kappas, unit_counts
+from core.agreement import TARGETS, agreement_report, by_unit, cohen_kappas, unit_counts
 from core.consensus import Consensus, DawidSkene, Ties, accuracy, dawid_skene, majority
 from core.estimate import Estimate
 from core.figures import kappa_matrix
@@ -16,6 +16,8 @@ from storage import annotations, pairs
 from storage.store import Store
 
 Kinds = tuple[str, ...]
+FEW = 12
+"""Annotators of whom the matrix has room to write the values into its cells."""
 
 
 def _ratings(campaign_id: str | None, category: str | None, ties: str, kinds: Kinds) -> tuple[Ratings, Ratings]:
@@ -24,14 +26,28 @@ def _ratings(campaign_id: str | None, category: str | None, ties: str, kinds: Ki
 
 def report(store: Store, campaign_id: str | None, category: str | None, ties: str, kinds: Kinds) -> dict[str, Estimate]:
     """Every agreement figure by name."""
-    return agreement_report(*_ratings(campaign_id, category, ties, kinds))
+    choices, strengths = _ratings(campaign_id, category, ties, kinds)
+    found = agreement_report(choices, strengths)
+    if (strengths.category == strengths.categories.index("0")).all():
+        why = Estimate.unavailable("No annotation carries a strength of preference.")
+        found["krippendorff_alpha_ordinal"] = why.with_target(TARGETS["krippendorff_alpha_ordinal"])
+    return found
+
+
+def by_category(store: Store, campaign_id: str | None, ties: str, kinds: Kinds, limit: int) -> dict[str, dict[str, Estimate]]:
+    """The report of each category, those of most judgements first."""
+    names = read(annotations.categories, campaign_id)[:limit]
+    return {name: report(store, campaign_id, name, ties, kinds) for name in names}
 
 
 def matrix(store: Store, campaign_id: str | None, category: str | None, ties: str, kinds: Kinds) -> tuple[go.Figure, int]:
     """Cohen's kappa of every two annotators, and how many annotators there are."""
     ratings, _ = _ratings(campaign_id, category, ties, kinds)
     judged = np.bincount(ratings.rater, minlength=len(ratings.raters))
-    return kappa_matrix(cohen_kappas(ratings), ratings.raters, judged), len(ratings.raters)
+    figure = kappa_matrix(cohen_kappas(ratings), ratings.raters, judged)
+    if len(ratings.raters) <= FEW:
+        figure.update_traces(texttemplate="%{z:.2f}").update_layout(height=180 + 44 * len(ratings.raters))
+    return figure, len(ratings.raters)
 
 
 def disagreements(store: Store, campaign_id: str | None, category: str | None, ties: str, kinds: Kinds, limit: int) -> pd.DataFrame:
@@ -68,8 +84,8 @@ class Settled:
 
 
 def settled(store: Store, campaign_id: str | None, category: str | None, ties: Ties, kinds: Kinds) -> Settled:
-    """Both consensus methods; under ``ties`` drop a tie is no vote."""
-    ratings, _ = _ratings(campaign_id, category, ties, kinds)
+    """Both consensus methods on every judged pair; under ``ties`` drop a tie is no vote."""
+    ratings, _ = _ratings(campaign_id, category, "keep", kinds)
     known = read(pairs.golds)
     gold = [known.get(unit) for unit in ratings.units]
     by_votes, by_model = majority(ratings, ties), dawid_skene(ratings, ties=ties)

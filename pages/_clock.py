@@ -36,6 +36,7 @@ def desk(turn: Turn) -> None:
             "lease": (turn.lease.expires_at - turn.lease.issued_at).total_seconds(),
             "idle": IDLE,
         },
+        width="content",
         on_activity_change=heard,
         on_due_change=lambda: renew(turn),
     )

@@ -27,11 +27,15 @@ _DIRECTIVE = re.compile(r"(?<![\w\\]):(?=[\w+-]+[\[:/])")
 def prompt(card: Card) -> None:
     """The conversation that both answers continue: the last turn, beside it what came before."""
     earlier = (card.prompt.messages or [])[:-1]
-    columns = st.columns(2 if earlier else 1)
+    columns = st.columns(2 if earlier else 1, gap="xsmall")
     if earlier:
         with columns[0].container(height=_PANE, key="earlier"):
             for message in earlier:
-                st.caption({"user": "User", "assistant": "Assistant"}.get(message["role"], message["role"].capitalize()))
+                st.caption(
+                    {"user": "User", "assistant": "Assistant"}.get(
+                        message["role"], message["role"].capitalize()
+                    )
+                )
                 st.markdown(readable(message["content"][:RENDERED]))
     with columns[-1].container(height=_PANE, key="prompt"):
         _text(card.prompt.text, f"prompt {card.prompt.id}")
@@ -45,7 +49,7 @@ def answers(card: Card, a_left: bool, differences: bool, unmasked: bool, hidden:
     shown = (card.a, card.b) if a_left else (card.b, card.a)
     texts = [_masked(response) for response in shown]
     spans = highlight(*texts) if differences else None
-    for column, side in zip(st.columns(2), (0, 1), strict=True):
+    for column, side in zip(st.columns(2, gap="xsmall"), (0, 1), strict=True):
         with column.container(height=_PANE, key=("left", "right")[side]):
             if hidden:
                 continue
@@ -63,7 +67,7 @@ def answers(card: Card, a_left: bool, differences: bool, unmasked: bool, hidden:
 def readable(text: str) -> str:
     """Markdown for st.markdown that loads nothing from elsewhere and means what its writer meant.
 
-    Images become links, line breaks stay, a dollar is money unless it encloses a formula, ``\\(x\\)`` and ``\\[x\\]`` are
+    Images become links, tags and line breaks stay as they were typed, a dollar is money unless it encloses a formula, ``\\(x\\)`` and ``\\[x\\]`` are
     formulas, and Streamlit's own directives (``:red[...]``, ``:smile:``) are plain text. Code is left alone.
     """
     parts, at = [], 0
@@ -74,7 +78,7 @@ def readable(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    text = text.replace("![", "\\![")
+    text = re.sub(r"<(?=[a-zA-Z/!?])", r"\<", text).replace("![", "\\![")
     text = re.sub(r"\\\(\s*(.{1,500}?)\s*\\\)", r"$\1$", text)
     text = re.sub(r"\\\[\s*(.{1,5000}?)\s*\\\]", r"$$\n\1\n$$", text, flags=re.DOTALL)
     text = _DOLLAR.sub(lambda found: found[1] or r"\$", text)

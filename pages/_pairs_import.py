@@ -53,7 +53,7 @@ def bring_in(who: Identity) -> None:
         return
     st.button(
         f"Import {len(file.parsed.rows):,} rows", type="primary", icon=":material/upload:", on_click=finish,
-        args=("pairs", turn("pairs"), file, lambda: add(file, kind, columns, into, source, labels, who.id)),
+        key=f"import {turn('pairs')}", args=("pairs", turn("pairs"), file, lambda: add(file, kind, columns, into, source, labels, who.id)),
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def estimate(progress: Progress) -> str:
     else:
         work = f"About {_span(progress.work_left)} of work left, at a median of {progress.median_seconds:.0f} s a judgement."
     if progress.time_left is None:
-        return f"{work} No end in sight: no person has annotated in the last 24 hours."
+        return f"{work} When it will be done cannot be said: no person has annotated in the last 24 hours."
     return f"{work} At the recent {progress.per_hour:,.0f} an hour, done after {_span(progress.time_left)} of annotating."
 
 

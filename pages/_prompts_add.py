@@ -38,7 +38,7 @@ def add_one(who: Identity) -> None:
     left, right = st.columns(2)
     category = left.selectbox("Category", all_categories(), index=all_categories().index("general"), accept_new_options=True)
     tags = right.multiselect("Tags", read(prompts.tags), accept_new_options=True, placeholder="Choose or type")
-    st.button("Add", type="primary", on_click=save, args=(n, prompt, category, tags, who.id))
+    st.button("Add", type="primary", key=f"add {n}", on_click=save, args=(n, prompt, category, tags, who.id))
 
 
 def conversation(n: int) -> list[dict[str, str]]:
@@ -78,7 +78,7 @@ def upload(who: Identity) -> None:
         st.caption("The first prompt as it will enter:")
         st.code(prompt.text, language=None, wrap_lines=True, height=140 if len(prompt.text) > 400 else "content")
     label = f"Add {len(file.parsed.rows):,} rows"
-    st.button(label, type="primary", icon=":material/upload:", on_click=finish, args=(
+    st.button(label, type="primary", icon=":material/upload:", key=f"add {turn('prompts')}", on_click=finish, args=(
         "prompts", turn("prompts"), file,
         lambda: prompts.add(workbench().store, read_prompts(file.parsed.rows, columns, default), who.id, file.name),
     ))  # fmt: skip

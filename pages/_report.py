@@ -117,7 +117,7 @@ def show(name: str, report: Report) -> None:
     if len(shown):
         st.caption(f"The first {LISTED:,} of {len(shown):,} refused rows" if len(shown) > LISTED else "Refused rows")
         st.dataframe(
-            shown.drop(columns="outcome").head(LISTED), hide_index=True, height=min(36 * (len(shown) + 1) + 2, 320),
+            shown.drop(columns="outcome").head(LISTED), hide_index=True, height=min(36 * (len(shown) + 1) + 2, 342),
             column_config={"row": st.column_config.NumberColumn("Row", width="small", format="%d"),
                            "field": st.column_config.TextColumn("Field", width="small"),
                            "reason": st.column_config.TextColumn("Reason", width="large")},

@@ -18,24 +18,30 @@ def main() -> None:
     st.html(ASSETS / "style.css")
     st.logo(ASSETS / "logo.svg", icon_image=ASSETS / "icon.svg", size="large")
     who = identity()
+    groups = navigation(who)
+    landing = next(iter(groups.values()))[0]
+    home = st.Page(lambda: st.switch_page(landing), title="Attune", url_path="home", default=True, visibility="hidden")
+    page = st.navigation({**groups, "": [home, *groups.get("", [])]}, position="sidebar" if who else "hidden")
     if who is None:
-        st.navigation([st.Page(enter, title="Attune")], position="hidden").run()
+        enter()
         return
-    page = st.navigation(navigation(who))
     with st.sidebar:
         choose(who)
-        with st.container(key="account"):
+        with st.container(key="account", horizontal=True, vertical_alignment="center", wrap=False):
             account(who)
     page.run()
 
 
-def navigation(who: Identity) -> dict[str, list[st.Page]]:
-    """The pages somebody's role may see, by group; the first of them is where they land."""
+def navigation(who: Identity | None) -> dict[str, list[st.Page]]:
+    """The pages somebody's role may see, by group; the first of them is where they land.
+
+    All pages before it is known who asks, so that the address they came with is still there afterwards.
+    """
     groups: dict[str, list[st.Page]] = {}
     for group, pages in PAGES.items():
         for name, title, icon, _ in pages:
-            if allowed(who, name):
-                page = st.Page(HERE / f"{name}.py", title=title, icon=f":material/{icon}:", default=not groups)
+            if who is None or allowed(who, name):
+                page = st.Page(HERE / f"{name}.py", title=title, icon=f":material/{icon}:")
                 groups.setdefault(group, []).append(page)
     return groups
 
@@ -51,13 +57,16 @@ def choose(who: Identity) -> None:
 
 def account(who: Identity) -> None:
     """Who is signed in, and the way out."""
-    st.text(who.name)
-    if workbench().settings.auth == "off":
-        st.caption("Sign-in is off")
-        st.button("Change name", type="tertiary", icon=":material/edit:", on_click=st.session_state.pop, args=("name",))
+    off = workbench().settings.auth == "off"
+    with st.container(gap=None):
+        st.text(who.name)
+        st.caption("Sign-in is off" if off else who.role.capitalize())
+    if off:
+        st.button(
+            "Change name", type="tertiary", icon=":material/edit:", on_click=st.session_state.pop, args=("name",)
+        )
     else:
-        st.caption(who.role.capitalize())
-        st.html('<form method="post" action="/auth/sign-out"><button>Sign out</button></form>')
+        st.html('<form method="post" action="/auth/sign-out"><button>Sign out</button></form>', width="content")
 
 
 def enter() -> None:

@@ -1,5 +1,6 @@
 """What somebody says about a pair: the choices by side of the screen, and the details that may go with one."""
 
+import json
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -24,13 +25,19 @@ _ASPECT = {"left": "left", "tie": "=", "right": "right"}
 
 
 def choices(
-    campaign: CampaignRow, name: str, chosen: Side | None, choose: Callable[[Side], None], disabled: bool = False
+    campaign: CampaignRow,
+    name: str,
+    chosen: Side | None,
+    choose: Callable[[Side], None],
+    confirm: Callable[[], None] | None = None,
+    disabled: bool = False,
 ) -> None:
-    """The bar of choices that the campaign offers, with their keys; ``chosen`` stands out."""
+    """The bar of choices that the campaign offers, with their keys; ``chosen`` stands out, ``confirm`` submits it."""
     offered = {"tie": campaign.ties, "both_bad": campaign.both_bad}
     sides = [side for side in CHOICES if offered.get(side, True)]
     with st.container(key="choices"):
-        for column, side in zip(st.columns(len(sides)), sides, strict=True):
+        columns = st.columns(len(sides) + (confirm is not None), gap="xsmall")
+        for column, side in zip(columns, sides, strict=False):
             label, shortcut = CHOICES[side]
             column.button(
                 label,
@@ -42,6 +49,15 @@ def choices(
                 disabled=disabled,
                 width="stretch",
             )
+        if confirm:
+            columns[-1].button(
+                "Submit",
+                key=f"submit {name}",
+                shortcut="Enter",
+                on_click=confirm,
+                disabled=disabled or chosen is None,
+                width="stretch",
+            )
 
 
 def details(campaign: CampaignRow, name: str, draft: Draft) -> None:
@@ -49,11 +65,11 @@ def details(campaign: CampaignRow, name: str, draft: Draft) -> None:
     strength, confidence, reason = st.columns([3, 3, 5])
     if campaign.strength:
         with strength.container(key="strength"):
-            _segments("By how much", [*STRENGTHS], STRENGTHS.__getitem__, _field(name, "strength", draft))
+            _segments("By how much · Q W E", [*STRENGTHS], STRENGTHS.__getitem__, _field(name, "strength", draft))
     with confidence.container(key="confidence"):
-        _segments("How sure are you", [*range(1, 6)], str, _field(name, "confidence", draft))
+        _segments("How sure are you · 1 to 5", [*range(1, 6)], str, _field(name, "confidence", draft))
     with reason.container(key="reason"):
-        st.text_area("Why", key=_field(name, "reason", draft), height=68, max_chars=MAX_REASON)
+        st.text_area("Why · T", key=_field(name, "reason", draft), height=68, max_chars=MAX_REASON)
     if campaign.aspects:
         with st.container(key="aspects", horizontal=True):
             for aspect in campaign.aspects:
@@ -83,7 +99,7 @@ def verdict(campaign: CampaignRow, side: Side, a_left: bool, draft: Draft, secon
 def said(row: dict[str, Any], a_left: bool) -> tuple[Side, Draft]:
     """The side and the details of a stored judgement, as ``storage.annotations.page`` gives it."""
     draft = {name: row[name] for name in ("strength", "confidence", "reason")}
-    draft |= {f"aspect {name}": _side(answer, a_left) for name, answer in row["aspects"].items()}
+    draft |= {f"aspect {name}": _side(answer, a_left) for name, answer in json.loads(row["aspects"]).items()}
     return _side(row["choice"], a_left), draft
 
 

@@ -26,6 +26,7 @@ from pages._turn import (
     undo,
     watch,
 )
+from storage.tables import CampaignRow
 from storage.workbench import workbench
 
 KEYS = {
@@ -70,18 +71,18 @@ def main() -> None:
         nothing(turn, who, chosen.id)
         return
     returned(turn)
-    progress(chosen.id)
+    progress()
     work()
 
 
 @st.fragment(run_every=15)
-def progress(campaign_id: str) -> None:
+def progress() -> None:
     """How far the campaign is; also the page's sign of life, by which the clock knows that it is still there."""
     who, chosen = require(), campaign()
     turn = turn_of(chosen, who)
     if isinstance(turn, Turn):
         watch(turn)
-    found = read(progress_of, campaign_id)
+    found = read(progress_of, chosen.id)
     with st.container(key="progress", horizontal=True, vertical_alignment="center"):
         share = found.done / found.wanted if found.wanted else 0.0
         st.progress(share, width=140)
@@ -96,27 +97,35 @@ def work() -> None:
     turn = turn_of(chosen, who)
     if isinstance(turn, Nothing):
         st.rerun()
+    watch(turn)
+    with st.container(key="work", gap="xsmall"):
+        tools(turn, who, chosen.id)
+        pair(turn, chosen, who)
+        with st.container(key="notice"):
+            notice(turn)
+        if turn.refused is None:
+            confirm = partial(submit, turn) if st.session_state.get("confirm") else None
+            _verdict.choices(chosen, turn.lease.id, turn.chosen, partial(choose, turn), confirm, turn.paused)
+            with st.container(key="details", gap="xsmall"):
+                _verdict.details(chosen, turn.lease.id, turn.draft)
+        else:
+            gone(turn)
+
+
+def pair(turn: Turn, chosen: CampaignRow, who: Identity) -> None:
+    """The prompt and both answers, with the guidelines beside them where wanted: at first, and when asked for."""
     card = workbench().desks.cards.get(turn.lease.pair_id)
     assert card is not None
-    watch(turn)
-    tools(turn, who, chosen.id)
-    with st.container(key="pair"):
-        beside = st.session_state.get("guidelines", count(chosen.id, who.id) == 0) and bool(chosen.guidelines)
-        main_column, *side = st.columns([7, 3] if beside else 1)
-        with main_column:
-            _pair.prompt(card)
-            _pair.answers(card, turn.lease.a_left, st.session_state.get("differences", False), who.may("lead"), turn.paused)
-        if side:
-            with side[0].container(key="guidelines", height=300):
-                st.markdown(_pair.readable(chosen.guidelines))
-    with st.container(key="notice"):
-        notice(turn)
-    if turn.refused is not None:
-        gone(turn)
-        return
-    _verdict.choices(chosen, turn.lease.id, turn.chosen, partial(choose, turn), turn.paused)
-    with st.container(key="details"):
-        _verdict.details(chosen, turn.lease.id, turn.draft)
+    wanted = st.session_state.setdefault("guidelines", count(chosen.id, who.id) == 0)
+    columns = st.columns([7, 3] if wanted and chosen.guidelines else 1, gap="xsmall")
+    with columns[0], st.container(key="taller" if st.session_state.get("taller") else "pair", gap="xsmall"):
+        _pair.prompt(card)
+        _pair.answers(
+            card, turn.lease.a_left, bool(st.session_state.get("differences")), who.may("lead"), turn.paused
+        )
+    if len(columns) > 1:
+        with columns[1].container(key="guidelines", height=300):
+            st.markdown(_pair.readable(chosen.guidelines))
 
 
 def tools(turn: Turn, who: Identity, campaign_id: str) -> None:
@@ -126,31 +135,69 @@ def tools(turn: Turn, who: Identity, campaign_id: str) -> None:
         paced = "" if seconds is None else f" · median {seconds:.0f} s"
         st.caption(f"**{count(campaign_id, who.id):,}** today{paced}", width="content")
         desk(turn)
-        with st.container(horizontal=True, horizontal_alignment="right", key="buttons", gap="xsmall"):
+        with st.container(
+            horizontal=True,
+            horizontal_alignment="right",
+            key="buttons",
+            gap="xxsmall",
+            width="stretch",
+            wrap=False,
+        ):
             tool("Undo", "undo", "Z", "Undo the last one", partial(undo, turn, campaign_id))
-            tool("Differences", "difference", "F", "Show what differs between the answers", partial(flip, "differences"))
+            tool(
+                "Differences",
+                "difference",
+                "F",
+                "Show what differs between the answers",
+                partial(flip, "differences"),
+            )
             tool("Prompt", "expand", "H", "More room for the prompt", partial(flip, "taller"))
             tool("Guidelines", "menu_book", "G", "Guidelines beside the pair", partial(flip, "guidelines"))
-            tool("Resume" if turn.paused else "Pause", "play_arrow" if turn.paused else "pause", "P", "Stop the clock", partial(pause, turn))
+            tool(
+                "Mark",
+                "check_box" if st.session_state.get("confirm") else "check_box_outline_blank",
+                "M",
+                "Mark a choice first, submit it with Enter",
+                partial(flip, "confirm"),
+            )
+            tool(
+                "Resume" if turn.paused else "Pause",
+                "play_arrow" if turn.paused else "pause",
+                "P",
+                "Stop the clock",
+                partial(pause, turn),
+            )
             if st.button("Keys ?", key="keys", type="tertiary", icon=":material/keyboard:"):
                 cheat_sheet()
 
 
 def tool(label: str, icon: str, shortcut: str, tip: str, act: partial[None]) -> None:
-    st.button(label, key=f"tool {shortcut}", type="tertiary", icon=f":material/{icon}:", shortcut=shortcut, help=tip, on_click=act)
+    st.button(
+        label,
+        key=f"tool {shortcut}",
+        type="tertiary",
+        icon=f":material/{icon}:",
+        shortcut=shortcut,
+        help=tip,
+        on_click=act,
+    )
 
 
 def notice(turn: Turn) -> None:
     """One line that is always there, so that nothing moves when it has something to say."""
     told = st.session_state.get("notice")
     if turn.paused:
-        st.caption(":material/pause: Paused. The clock stands still and the answers are covered. **P** goes on.")
+        st.caption(
+            ":material/pause: Paused. The clock stands still and the answers are covered. **P** goes on."
+        )
     elif turn.refused is not None:
         st.warning(f"{turn.refused}. What you typed stays below.")
     elif turn.lapsed:
-        st.caption(":orange[:material/timer_off: Your time for this pair ran out, so others may get it. What you typed is kept, and your choice still counts while there is room.]")
-    elif told:
-        st.caption(told)
+        st.caption(
+            ":orange[:material/timer_off: Your time for this pair ran out, so others may get it. What you typed is kept, and your choice still counts while there is room.]"
+        )
+    else:
+        st.caption(told or "&nbsp;")
 
 
 def gone(turn: Turn) -> None:
@@ -162,10 +209,12 @@ def gone(turn: Turn) -> None:
 
 def nothing(state: Nothing, who: Identity, campaign_id: str) -> None:
     """Why there is no pair now, and what to do next."""
-    found = read(progress_of, campaign_id)
+    found = read(progress_of, chosen.id)
     if state.held:
         assert state.until is not None
-        when = state.until.astimezone(st.context.timezone and ZoneInfo(st.context.timezone)).strftime("%H\\:%M")
+        when = state.until.astimezone(st.context.timezone and ZoneInfo(st.context.timezone)).strftime(
+            "%H\\:%M"
+        )
         st.info(
             f"**Nothing for you just now.** What is left, {state.held:,} pairs, is in other hands; the first comes back at "
             f"{when} if it is not judged by then. This page watches for it.",
@@ -176,7 +225,9 @@ def nothing(state: Nothing, who: Identity, campaign_id: str) -> None:
         st.info("**This campaign has no pairs yet.**", icon=":material/inbox:")
         if who.may("lead"):
             st.page_link("pairs.py", label="Upload pairs", icon=":material/splitscreen_right:")
-            st.page_link("generate.py", label="Have two models answer your prompts", icon=":material/auto_awesome:")
+            st.page_link(
+                "generate.py", label="Have two models answer your prompts", icon=":material/auto_awesome:"
+            )
         else:
             st.caption("A lead adds them; then they appear here.")
     else:

@@ -13,11 +13,11 @@ from storage.workbench import workbench
 
 PAGE = 50
 COLUMNS = {
-    "occurred_at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss", width="medium"),
-    "actor": st.column_config.TextColumn("Who", width="small"),
-    "action": st.column_config.TextColumn("Did", width="small"),
-    "record_type": st.column_config.TextColumn("To", width="small"),
-    "record_id": st.column_config.TextColumn("Record", width="medium"),
+    "occurred_at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss", width=150),
+    "actor": st.column_config.TextColumn("Who", width=150),
+    "action": st.column_config.TextColumn("Did", width=110),
+    "record_type": st.column_config.TextColumn("To", width=100),
+    "record_id": st.column_config.TextColumn("Record", width=215),
     "detail": st.column_config.TextColumn("Detail", width="large"),
 }
 

@@ -85,16 +85,16 @@ def panel(row: CampaignRow, who: Identity) -> None:
         "For demos, load tests and planning. Their answers are drawn from a model, not read from the texts. They are "
         "labelled simulated wherever they show, but they take places of this campaign.", icon=":material/smart_toy:",
     )  # fmt: skip
+    items = read(simulated.unjudged, row.id)
+    if not items:
+        st.info("Every pair of this campaign has a judgement already; the panel takes only pairs that nobody has judged.")
+        return
     members = {annotator.name: annotator for annotator in default_panel()}
     chosen = st.multiselect("Panel", members, list(members), placeholder="Nobody")
     left, right, _ = st.columns([1, 1, 2])
     most = max(1, min(row.k, len(chosen)))
     per_pair = left.number_input("Annotators a pair", 1, most, max(1, min(most, row.k - 1)), key=f"simulated:{row.id}:{most}")
     seed = right.number_input("Seed", 0, 2**31 - 1, 1, help="The same seed gives the same answers, and adds nothing twice.")
-    items = read(simulated.unjudged, row.id)
-    if not items:
-        st.info("Every pair of this campaign has a judgement already; the panel takes only pairs that nobody has judged.")
-        return
     label = f"Let them annotate {len(items):,} pairs"
     if st.button(label, type="primary", icon=":material/smart_toy:", disabled=not chosen):
         with st.spinner("Annotating…"):

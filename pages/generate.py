@@ -18,12 +18,11 @@ from storage.workbench import workbench
 
 MOST_WORKERS = 32
 USUAL = 1000
-"""Prompts a job takes unless more are asked for."""
 
 
 def main() -> None:
     who, here = require("lead"), campaign()
-    st.title("Generate")
+    st.title("Generate", anchor=False)
     st.caption(f"Two models answer each prompt; the pairs go into the campaign **{plain(here.name)}**.")
     wanted, total = choose(here)
     if total:
@@ -87,7 +86,7 @@ def start(who: Identity, here: CampaignRow, wanted: dict[str, object], total: in
         off = a is None or b is None
         st.button("Try on one", icon=":material/science:", disabled=off, on_click=attempt, args=(wanted, total, a, b))
         st.button(f"Generate {count:,} pair{'s' if count > 1 else ''}", type="primary", icon=":material/auto_awesome:",
-                  disabled=off, on_click=launch, args=(turn, here.id, wanted, int(count), a, b, int(workers), who.id))  # fmt: skip
+                  key=f"generate {turn}", disabled=off, on_click=launch, args=(turn, here.id, wanted, int(count), a, b, int(workers), who.id))  # fmt: skip
     if "trial" in st.session_state:
         trial(*st.session_state["trial"])
 

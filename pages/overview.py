@@ -52,19 +52,19 @@ def load(who: Identity) -> None:
 def numbers(counts: Counts, pairs: int, agreement: Estimate) -> None:
     """The project in five figures."""
     annotations = sum(counts.annotations.values())
-    tiles = st.columns(5)
+    tiles = st.columns([3, 3, 3, 3, 4])
     unpaired = f"{counts.unpaired:,} without answers" if counts.unpaired else "all with answers"
     _tile(tiles[0], "Prompts", f"{counts.prompts:,}", unpaired if counts.prompts else "none yet")
-    _tile(tiles[1], "Pairs in the campaign", f"{pairs:,}", f"{counts.pairs:,} in the store")
+    _tile(tiles[1], "Pairs", f"{pairs:,}", f"of {counts.pairs:,} in the store")
     share = counts.simulated / annotations if annotations else 0
     colour = "orange" if share else "gray"
     _tile(tiles[2], "Annotations", f"{annotations:,}", f"{share:.0%} simulated" if annotations else "none yet", colour)
-    simulated = f"{counts.panel:,} of them simulated" if counts.panel else "none simulated" if annotations else "none yet"
+    simulated = f"{counts.panel:,} simulated" if counts.panel else "none simulated" if annotations else "none yet"
     _tile(tiles[3], "Annotators", f"{counts.people + counts.panel:,}", simulated)
     if agreement.value is None:
         _tile(tiles[4], "Agreement (α)", "–", "cannot be computed yet", help=agreement.reason)
         return
-    interval = f"{agreement.low:.2f} to {agreement.high:.2f}" if agreement.low is not None else "no interval"
+    interval = f"{agreement.low:.2f}–{agreement.high:.2f}" if agreement.low is not None else "no interval"
     reached = agreement.target is not None and agreement.value >= agreement.target
     about = f"Krippendorff's alpha over all choices, simulated annotators included, with its 95% interval; {agreement.n:,} pairs."
     _tile(
@@ -93,7 +93,7 @@ def steps(who: Identity, found: list[Step]) -> None:
 
 def chart(per_day: list[tuple[date, str, int]], today: date) -> None:
     """Annotations a day, by where they come from."""
-    st.subheader("Annotations a day", anchor=False)
+    st.subheader("Annotations a day", anchor=False, help="Days in UTC. Skips, and annotations changed or undone since, are left out.")
     if not per_day:
         st.caption(f"None in the last {DAYS} days.")
         return
@@ -104,7 +104,6 @@ def chart(per_day: list[tuple[date, str, int]], today: date) -> None:
     table = table.loc[:, table.any()]
     colours = [COLOURS[name] for name in table.columns]
     st.bar_chart(table, color=colours, height=240, y_label="", sort=False)
-    st.caption("Days in UTC; what stands today, skips left out.")
 
 
 who = require("researcher")

@@ -16,15 +16,16 @@ from storage.workbench import workbench
 
 SIZE = 50
 VIEWS = {"Browse": ":material/list:", "Import": ":material/upload_file:"}
-GOLD = {None: "Not gold", "a": "A", "b": "B", "tie": "Tie", "both_bad": "Both bad"}
+GOLD = {"": "Not gold", "a": "A", "b": "B", "tie": "Tie", "both_bad": "Both bad"}
 CHOICES = {"a": "A", "b": "B", "tie": "Tie", "both_bad": "Both bad", "skip": "Skipped"}
 
 
 def main() -> None:
     who = require("researcher")
-    st.title("Pairs")
-    if "open pair" in st.session_state:
-        detail(st.session_state["open pair"], who)
+    st.title("Pairs", anchor=False)
+    of_campaign, pair_id = st.session_state.get("open pair", (None, None))
+    if of_campaign == campaign().id:
+        detail(pair_id, who)
         return
     view = "Browse"
     if who.may("lead"):
@@ -38,7 +39,7 @@ def main() -> None:
 def browse(who: Identity) -> None:
     here = campaign()
     kept: dict[str, Any] = {"persist_state": "session"}
-    search_box, category_box, all_box = st.columns([4, 3, 1.6], vertical_alignment="bottom")
+    search_box, category_box, all_box = st.columns([4, 3, 1.9], vertical_alignment="bottom")
     search = search_box.text_input("Search", placeholder="Words in the prompt, or the id of a pair", key="pairs search", **kept)
     category = category_box.selectbox("Category", [name for name, _ in read(prompts.categories)], index=None,
                                       placeholder="All", key="pairs category", **kept)  # fmt: skip
@@ -51,35 +52,34 @@ def browse(who: Identity) -> None:
     at = st.container()
     left, right = st.columns(2, vertical_alignment="center")
     count = ceil(total / SIZE)
-    with right.container(horizontal=True, horizontal_alignment="right"):
-        number = st.pagination(count, key=f"pairs page {wanted}") if count > 1 else 1
+    number = right.pagination(count, key=f"pairs page {wanted}") if count > 1 else 1
     first = (number - 1) * SIZE
     rows, _ = read(pairs.page, **wanted, offset=first, limit=SIZE)
-    left.caption(f"{first + 1:,} to {first + len(rows):,} of {total:,} pairs, the newest first. Select one to open it.")
+    left.caption(f"{first + 1:,} to {first + len(rows):,} of {total:,} pairs, the newest first. Click one to open it.")
     key = f"pairs rows {wanted} {number}"
     table = pd.DataFrame(rows)
     table["names"] = [" ".join(letter for letter in "ab" if row[f"exposes_{letter}"]).upper() for row in rows]
-    table["gold"] = [GOLD[row["gold"]] if row["gold"] else "" for row in rows]
+    table["gold"] = [GOLD[row["gold"]] if row["gold"] else None for row in rows]
     text, number_column = st.column_config.TextColumn, st.column_config.NumberColumn
     at.dataframe(
         table, hide_index=True, height=min(37 + 35 * len(rows), 460), on_select=lambda: select(key, rows),
-        selection_mode="single-row", key=key, placeholder="",
-        column_order=["prompt", "category", "annotations", "gold", "names", "model_a", "model_b", "source", "created_at"],
+        selection_mode=["single-row", "single-cell"], key=key, placeholder="",
+        column_order=["prompt", "category", "annotations", "gold", "names", "model_a", "model_b", "source"],
         column_config={
-            "prompt": text("Prompt", width="large"), "category": text("Category", width="small"),
-            "annotations": number_column("Judged", width="small", help="Judgements that stand, skips left out, in all campaigns."),
-            "gold": text("Gold", width="small", help="The right choice, where it is known."),
-            "names": text("Names itself", width="small", help="The answers that say which model wrote them; annotators see a mask."),
-            "model_a": text("Model A", width="small"), "model_b": text("Model B", width="small"),
-            "source": text("Source", width="small"),
-            "created_at": st.column_config.DatetimeColumn("Added (UTC)", width="small", format="YYYY-MM-DD HH:mm", timezone="UTC"),
+            "prompt": text("Prompt", width=320), "category": text("Category", width=90),
+            "annotations": number_column("Judged", width=70, help="Judgements that stand, skips left out, in all campaigns."),
+            "gold": text("Gold", width=70, help="The right choice, where it is known."),
+            "names": text("Exposed", width=75, help="The answers that say which model wrote them; annotators see a mask."),
+            "model_a": text("Model A", width=105), "model_b": text("Model B", width=105),
+            "source": text("Source", width=90),
         },
     )  # fmt: skip
 
 
 def select(key: str, rows: list[dict[str, Any]]) -> None:
-    for i in st.session_state[key].selection.rows:
-        st.session_state["open pair"] = rows[i]["id"]
+    chosen = st.session_state[key].selection
+    for i in [*chosen.rows, *(row for row, _ in chosen.cells)]:
+        st.session_state["open pair"] = (campaign().id, rows[i]["id"])
 
 
 def empty(narrowed: bool, who: Identity) -> None:
@@ -112,7 +112,7 @@ def detail(pair_id: str, who: Identity) -> None:
     answers(card, a_left=True, differences=differences, unmasked=True)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.toggle("Show differences", key="pair differences")
-        st.segmented_control("Gold: the right choice", GOLD, format_func=GOLD.__getitem__, default=row["gold"], required=True,
+        st.segmented_control("Gold: the right choice", GOLD, format_func=GOLD.__getitem__, default=row["gold"] or "", required=True,
                              key=f"gold {pair_id} {row['gold']}", disabled=not who.may("lead"), on_change=gold,
                              args=(pair_id, row["gold"], who.id), help="Gold pairs test annotators and the consensus.")  # fmt: skip
     history(pair_id)
@@ -122,7 +122,7 @@ def detail(pair_id: str, who: Identity) -> None:
 
 def gold(pair_id: str, before: str | None, actor: str) -> None:
     bench = workbench()
-    pairs.set_gold(bench.store, bench.desks, pair_id, st.session_state[f"gold {pair_id} {before}"], actor)
+    pairs.set_gold(bench.store, bench.desks, pair_id, st.session_state[f"gold {pair_id} {before}"] or None, actor)
 
 
 def history(pair_id: str) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.roles import ROLES, Identity
+from pages._secret import keep, reveal, tokens
 from pages._session import read, require
 from storage import people
 from storage.people import PeopleError
@@ -23,9 +24,9 @@ def accounts(who: Identity) -> None:
     store = workbench().store
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Accounts", anchor=False)
-        with st.popover("Add a person", icon=":material/person_add:", type="primary"):
+        with st.popover("Add a person", icon=":material/person_add:", type="primary", key="adding", on_change="rerun"):
             add(who)
-    secret()
+    reveal()
     everybody = people.accounts(store)
     table = pd.DataFrame(
         [(a.name, a.login, a.role, state(a), a.created_at) for a in everybody],
@@ -51,23 +52,29 @@ def state(account: AccountRow) -> str:
 
 def add(who: Identity) -> None:
     """The form for a new account."""
-    with st.form("add", border=False, clear_on_submit=False):
-        login = st.text_input("Login", max_chars=people.MAX_NAME, placeholder="ada", key="new_login")
-        name = st.text_input("Name", max_chars=people.MAX_NAME, placeholder="Ada Lovelace", key="new_name")
-        role = st.selectbox("Role", ROLES, help=ROLE_HELP, key="new_role")
-        if st.form_submit_button("Add", type="primary"):
-            try:
-                account, link = people.create(workbench().store, login, name, role, who.id)
-            except PeopleError as error:
-                st.error(str(error))
-            else:
-                invite(account, link)
-                st.rerun()
+    with st.form("add", border=False):
+        st.text_input("Login", max_chars=people.MAX_NAME, placeholder="ada", key="new_login")
+        st.text_input("Name", max_chars=people.MAX_NAME, placeholder="Ada Lovelace", key="new_name")
+        st.selectbox("Role", ROLES, help=ROLE_HELP, key="new_role")
+        st.form_submit_button("Add", type="primary", on_click=create, args=(who,))
+    if problem := st.session_state.pop("add_problem", None):
+        st.error(problem, icon=":material/error:")
+
+
+def create(who: Identity) -> None:
+    login, name, role = (st.session_state[key] for key in ("new_login", "new_name", "new_role"))
+    try:
+        account, link = people.create(workbench().store, login, name, role, who.id)
+    except PeopleError as error:
+        st.session_state["add_problem"] = str(error)
+    else:
+        invite(account, link)
+        st.session_state.update(new_login="", new_name="", adding=False)
 
 
 def one(account: AccountRow, who: Identity) -> None:
     """What can be done about one account."""
-    with st.container(border=True, horizontal=True, vertical_alignment="bottom"):
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.text(account.name, width="stretch")
         st.selectbox(
             "Role", ROLES, ROLES.index(account.role), key=f"role {account.id} {account.role}", width=180,
@@ -101,40 +108,7 @@ def invite(account: AccountRow, link: str) -> None:
     if workbench().settings.auth == "password":
         at = urlsplit(st.context.url or "http://localhost:8501")
         about = f"One-time link for {account.login}, good for {people.INVITATION.days} days. Send it to them; it is shown only here."
-        st.session_state["secret"] = (about, f"{at.scheme}://{at.netloc}/auth/invitation/{link}")
-
-
-def secret() -> None:
-    """A link or token that is shown once, to be copied."""
-    if "secret" in st.session_state:
-        about, value = st.session_state["secret"]
-        with st.container(border=True):
-            st.text(about)
-            st.code(value, language=None, wrap_lines=True)
-            st.button("Done, I have copied it", on_click=st.session_state.pop, args=("secret",))
-
-
-def tokens(who: Identity) -> None:
-    """The API tokens: made here, shown once, revoked here."""
-    store = workbench().store
-    st.subheader("API tokens", anchor=False)
-    with st.form("token", clear_on_submit=True, border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-        label = st.text_input("For", max_chars=people.MAX_NAME, placeholder="nightly import", width=280)
-        names = {a.id: a.login for a in people.accounts(store) if not a.disabled}
-        owner = st.selectbox("Acts as", names, format_func=names.__getitem__, width=220)
-        if st.form_submit_button("Create token", icon=":material/key:"):
-            try:
-                value = people.create_token(store, owner, label, who.id)
-            except PeopleError as error:
-                st.error(str(error))
-            else:
-                st.session_state["secret"] = (f"API token “{label}”. Only its digest is kept, so copy it now.", value)
-                st.rerun()
-    for token, account in people.tokens(store):
-        with st.container(horizontal=True, vertical_alignment="center", border=True):
-            st.text(f"{token.label} · acts as {account.login} · since {token.created_at:%Y-%m-%d}", width="stretch")
-            st.button("Revoke", key=f"revoke {token.id}", icon=":material/delete:", on_click=people.revoke,
-                      args=(store, token.id, who.id))  # fmt: skip
+        keep(about, f"{at.scheme}://{at.netloc}/auth/invitation/{link}")
 
 
 def annotators() -> None:
@@ -168,7 +142,7 @@ else:
     if view == "Accounts":
         accounts(who)
     elif view == "API tokens":
-        secret()
+        reveal()
         tokens(who)
     else:
         annotators()

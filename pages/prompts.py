@@ -18,7 +18,7 @@ VIEWS = {"Browse": ":material/list:", "Add one": ":material/add:", "Upload": ":m
 
 def main() -> None:
     who = require("researcher")
-    st.title("Prompts")
+    st.title("Prompts", anchor=False)
     view = "Browse"
     if who.may("lead"):
         view = st.segmented_control(
@@ -31,7 +31,7 @@ def main() -> None:
 def browse(who: Identity) -> None:
     if (done := st.session_state.pop("prompts done", None)) is not None:
         st.toast(done, icon=":material/check:")
-    search_box, category_box, tag_box, archived_box = st.columns([4, 3, 2, 1.3], vertical_alignment="bottom")
+    search_box, category_box, tag_box, archived_box = st.columns([4, 3, 2, 1.8], vertical_alignment="bottom")
     search = search_box.text_input("Search", placeholder="Words in the text, or an id", key="prompts search")
     counts = dict(read(prompts.categories))
     chosen = category_box.multiselect(
@@ -45,10 +45,9 @@ def browse(who: Identity) -> None:
         empty(any(wanted.values()), who)
         return
     at = st.container()
-    left, right = st.columns([1, 1], vertical_alignment="center")
+    left, right = st.columns(2, vertical_alignment="center")
     pages = ceil(total / SIZE)
-    with right.container(horizontal=True, horizontal_alignment="right"):
-        number = st.pagination(pages, key=f"prompts page {wanted}") if pages > 1 else 1
+    number = right.pagination(pages, key=f"prompts page {wanted}") if pages > 1 else 1
     first = (number - 1) * SIZE
     rows, _ = read(prompts.page, **wanted, offset=first, limit=SIZE)
     left.caption(f"{first + 1:,} to {first + len(rows):,} of {total:,} prompts, the newest first")
@@ -61,11 +60,11 @@ def browse(who: Identity) -> None:
             hide_index=True, height=min(36 + 35 * len(rows), 420), on_select="rerun", selection_mode="multi-row",
             key=f"prompts rows {wanted} {number}",
             column_config={
-                "text": st.column_config.TextColumn("Prompt", width="large"),
-                "category": st.column_config.TextColumn("Category", width="small"),
-                "tags": st.column_config.ListColumn("Tags", width="medium"),
-                "attributes": st.column_config.TextColumn("Attributes", width="medium"),
-                "added": st.column_config.DatetimeColumn("Added (UTC)", width="small", format="YYYY-MM-DD HH:mm", timezone="UTC"),
+                "text": st.column_config.TextColumn("Prompt", width=370),
+                "category": st.column_config.TextColumn("Category", width=110),
+                "tags": st.column_config.ListColumn("Tags", width=100),
+                "attributes": st.column_config.TextColumn("Attributes", width=150),
+                "added": st.column_config.DatetimeColumn("Added (UTC)", width=130, format="YYYY-MM-DD HH:mm", timezone="UTC"),
             },
         ).selection.rows  # fmt: skip
     selected = [rows[i] for i in picked if i < len(rows)]
@@ -95,7 +94,8 @@ def edit(rows: list[PromptRow], archived: bool, who: Identity) -> None:
     with st.container(border=True):
         st.markdown(f"**{len(rows)} selected**")
         a, b, c, d, e = st.columns([3, 1.2, 3.6, 1.2, 1.3], vertical_alignment="bottom")
-        category = a.selectbox("Category", all_categories(), index=None, accept_new_options=True, placeholder="Choose or type a new one")
+        category = a.selectbox("Category", all_categories(), index=None, accept_new_options=True, placeholder="Choose or type a new one",
+                               key="new category")
         b.button("Set", key="set category", disabled=not category, width="stretch",
                  on_click=change, args=(ids, who.id), kwargs={"category": category})  # fmt: skip
         tags = c.multiselect("Tags", read(prompts.tags), default=rows[0].tags if len(rows) == 1 else [],

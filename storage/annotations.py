@@ -28,14 +28,23 @@ def page(
     campaign_id: str | None = None,
     annotator_id: str | None = None,
     pair_id: str | None = None,
+    annotation_id: str | None = None,
+    search: str = "",
     offset: int = 0,
     limit: int = 50,
 ) -> tuple[list[dict[str, Any]], int]:
-    """One page of the annotations that stand, newest first, and how many there are in all."""
-    wanted = {"campaign_id": campaign_id, "annotator_id": annotator_id, "pair_id": pair_id}
+    """One page of the annotations that stand, newest first, and how many there are in all.
+
+    ``search`` keeps those with that text in the prompt or in the reason.
+    """
+    wanted = {"campaign_id": campaign_id, "annotator_id": annotator_id, "pair_id": pair_id, "id": annotation_id}
     given = {name: value for name, value in wanted.items() if value is not None}
     condition = " AND ".join(["TRUE", *(f"v.{name} = ?" for name in given)])
     values = list(given.values())
+    if search:
+        condition += """ AND (contains(lower(v.reason), lower(?)) OR v.pair_id IN (
+            SELECT pair.id FROM pair JOIN prompt ON prompt.id = prompt_id WHERE contains(lower(prompt.text), lower(?))))"""
+        values += [search, search]
     total = store.rows(f"SELECT count(*) FROM current_annotation v WHERE {condition}", *values)[0][0]
     shown = store.rows(
         f"SELECT id FROM current_annotation v WHERE {condition} ORDER BY submitted_at DESC, id LIMIT ? OFFSET ?",
@@ -60,8 +69,11 @@ def last(store: Store, campaign_id: str, annotator_id: str) -> dict[str, Any] | 
     return rows[0] if rows else None
 
 
-def history(store: Store, pair_id: str) -> list[dict[str, Any]]:
-    """Every annotation a pair ever had, oldest first, with what became of it (stands, changed, undone)."""
+def history(store: Store, pair_id: str, annotator_id: str | None = None) -> list[dict[str, Any]]:
+    """Every annotation a pair ever had, oldest first, with what became of it (stands, changed, undone).
+
+    With ``annotator_id`` only that annotator's.
+    """
     table = store.table(
         """SELECT v.id, annotator.name AS annotator, v.verdict, v.submitted_at, v.reason, later.verdict AS later,
                   CASE WHEN v.preferred_id = pair.response_a THEN 'a' WHEN v.preferred_id = pair.response_b THEN 'b' END
@@ -70,9 +82,10 @@ def history(store: Store, pair_id: str) -> list[dict[str, Any]]:
                        ELSE 'changed' END AS state
            FROM annotation v JOIN pair ON pair.id = v.pair_id LEFT JOIN annotation later ON later.supersedes = v.id
            LEFT JOIN annotator ON annotator.id = v.annotator_id
-           WHERE v.pair_id = ? AND v.verdict <> 'retracted' ORDER BY v.submitted_at""",
-        pair_id,
-    )
+           WHERE v.pair_id = ? AND v.annotator_id = coalesce(?, v.annotator_id) AND v.verdict <> 'retracted'
+           ORDER BY v.submitted_at""",
+        pair_id, annotator_id,
+    )  # fmt: skip
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
@@ -97,8 +110,8 @@ def ratings(
 ) -> tuple[Ratings, Ratings]:
     """The judgements that stand, narrowed to a campaign, a category and kinds of annotator; skips are left out.
 
-    Returns the choices (a, b, tie, both_bad; with ``ties`` "drop" only a and b), and the strengths on the scale
-    b far better ... tie ... a far better (-3 to 3), of those that have one.
+    Returns the choices (a and b, and tie and both_bad where anybody chose them; ``ties`` "drop" leaves them out), and the strengths on the scale
+    b far better ... tie ... a far better (-3 to 3), of those that have one; where nobody gave any, ties do not count.
     """
     where, values = ["verdict <> 'skip'"], list[object]()
     if campaign_id is not None:
@@ -119,12 +132,13 @@ def ratings(
             WHERE {" AND ".join(where)} ORDER BY submitted_at""",
         *values,
     )
-    choices = CHOICES[:2] if ties == "drop" else CHOICES
+    used = {*CHOICES[:2], *pc.unique(table["choice"]).to_pylist()}
+    choices = tuple(choice for choice in CHOICES if choice in used)
     names = dict(store.rows("SELECT id, name FROM annotator"))
     choice = _codes(table["choice"], choices)
-    signed = np.where(choice == 0, 1, -1) * table["strength"].to_numpy(zero_copy_only=False)
-    signed = np.where(choice == 2, 0.0, signed)
-    keep = np.isfinite(signed) & (choice <= 2)
+    given = table["strength"].to_numpy(zero_copy_only=False).astype(np.float64)
+    signed = np.select([choice == 0, choice == 1, _is(table, "tie")], [given, -given, 0.0], np.nan)
+    keep = np.isfinite(signed) & np.isfinite(given).any()
     scale = ("-3", "-2", "-1", "0", "1", "2", "3")
     coded = _coded(table, choice, choices, names)
     strength = _coded(table.filter(pa.array(keep)), (signed[keep] + 3).astype(np.int64), scale, names)
@@ -167,6 +181,10 @@ def _coded(table: pa.Table, category: Any, categories: tuple[str, ...], names: d
         [names.get(identifier, identifier) for identifier in rater.dictionary.to_pylist()],
         categories,
     )
+
+
+def _is(table: pa.Table, choice: str) -> Any:
+    return pc.equal(table["choice"], choice).to_numpy()
 
 
 def _codes(column: pa.ChunkedArray, labels: Sequence[str]) -> Any:

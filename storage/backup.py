@@ -44,9 +44,11 @@ def restore(file: Path, database: Path) -> Path | None:
         raise StoreError(f"{file} is not there.")
     try:
         with duckdb.connect(str(file), read_only=True) as backed_up:
-            version = backed_up.execute("SELECT max(version) FROM migration").fetchall()[0][0]
+            version = backed_up.execute("SELECT coalesce(max(version), 0) FROM migration").fetchall()[0][0]
     except duckdb.Error as error:
         raise StoreError(f"{file} is not a backup of Attune: {error}") from None
+    if version == 0:
+        raise StoreError(f"{file} is not a backup of Attune: it has no schema.")
     if version > len(MIGRATIONS):
         raise StoreError(
             f"A newer Attune wrote {file} (schema {version}, this version knows {len(MIGRATIONS)})."
@@ -60,7 +62,9 @@ def restore(file: Path, database: Path) -> Path | None:
             duckdb.connect(str(database)).close()
         except duckdb.Error as error:
             new.unlink()
-            raise StoreError(f"{database} is in use or damaged; stop Attune first. ({error})") from None
+            raise StoreError(
+                f"{database} is in use or damaged; stop Attune first, or move a damaged store away. ({error})"
+            ) from None
         kept = _free_name(database)
         os.replace(database, kept)
         journal = database.with_name(database.name + ".wal")

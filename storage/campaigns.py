@@ -18,8 +18,11 @@ class CampaignError(ValueError):
 
 def first(store: Store) -> CampaignRow:
     """The oldest campaign in use; there is always one."""
-    campaigns = listed(store)
-    return campaigns[0] if campaigns else create(store, CampaignRow(id="", name="Main"), "attune")
+    if campaigns := listed(store):
+        return campaigns[0]
+    with store.writing():
+        campaigns = listed(store)
+        return campaigns[0] if campaigns else create(store, CampaignRow(id="", name="Main"), "attune")
 
 
 def listed(store: Store, *, archived: bool = False) -> list[CampaignRow]:
@@ -42,12 +45,21 @@ def get(store: Store, campaign_id: str | None) -> CampaignRow:
     return campaign
 
 
+def find(store: Store, campaign_id: str | None) -> str:
+    """The id of the campaign, of the first one for None; quicker than ``get``. Raises CampaignError likewise."""
+    if campaign_id is None:
+        rows = store.rows("SELECT id FROM campaign WHERE NOT archived ORDER BY created_at LIMIT 1")
+    else:
+        rows = store.rows("SELECT id FROM campaign WHERE id = ?", campaign_id)
+    return rows[0][0] if rows else get(store, campaign_id).id
+
+
 def create(store: Store, campaign: CampaignRow, actor: str) -> CampaignRow:
     """Store a new campaign (its id and time are set here). Raises CampaignError."""
-    _check(store, campaign)
-    campaign.id = new_id("c")
-    campaign.created_at = datetime.now(UTC)
     with store.writing() as session:
+        _check(store, campaign)
+        campaign.id = new_id("c")
+        campaign.created_at = datetime.now(UTC)
         session.add(campaign)
         audit(session, actor, "create", "campaign", campaign.id, name=campaign.name, k=campaign.k)
     return campaign
@@ -58,8 +70,8 @@ def update(store: Store, campaign: CampaignRow, actor: str) -> None:
 
     Close the campaign's desk around this, so that the queue takes the new rules up.
     """
-    _check(store, campaign)
     with store.writing() as session:
+        _check(store, campaign)
         before = session.get_one(CampaignRow, campaign.id).model_dump(mode="json")
         after = campaign.model_dump(mode="json")
         changes = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
@@ -98,6 +110,8 @@ def _check(store: Store, campaign: CampaignRow) -> None:
         raise CampaignError("name: give the campaign a name")
     if any(c.name == campaign.name and c.id != campaign.id for c in listed(store, archived=True)):
         raise CampaignError(f"name: there is a campaign named {campaign.name!r} already")
+    if campaign.archived and all(c.id == campaign.id for c in listed(store)):
+        raise CampaignError("archived: this is the only campaign in use; make another one first")
     if not 1 <= campaign.k <= 100:
         raise CampaignError(f"k: annotators a pair must be from 1 to 100, not {campaign.k}")
     if campaign.ordering not in ORDERINGS:
@@ -148,7 +162,7 @@ def progress(store: Store, campaign: CampaignRow) -> Progress:
     pairs, complete, done = store.rows(
         """WITH votes AS (SELECT pair_id, count(*) AS n FROM current_annotation
                           WHERE campaign_id = ? AND verdict <> 'skip' AND NOT repeat GROUP BY pair_id)
-           SELECT count(*), count(*) FILTER (n >= ?), coalesce(sum(least(n, ?)), 0)
+           SELECT count(*), count(*) FILTER (n >= ?), coalesce(sum(least(coalesce(n, 0), ?)), 0)
            FROM campaign_pair LEFT JOIN votes USING (pair_id) WHERE campaign_id = ?""",
         campaign.id, campaign.k, campaign.k, campaign.id,
     )[0]  # fmt: skip
@@ -158,7 +172,8 @@ def progress(store: Store, campaign: CampaignRow) -> Progress:
     )[0][0]
     recent, hours = store.rows(
         """SELECT count(*), count(DISTINCT epoch(submitted_at)::BIGINT // 3600) FROM current_annotation
-           WHERE campaign_id = ? AND submitted_at >= ? AND source IN ('person', 'api')""",
+           WHERE campaign_id = ? AND submitted_at >= ? AND source IN ('person', 'api')
+           AND verdict <> 'skip' AND NOT repeat""",
         campaign.id, since,
     )[0]  # fmt: skip
     median = store.rows(

@@ -100,7 +100,7 @@ class Desk:
                 self._store.append(row)
             except Exception:
                 with self._lock:
-                    queue.unsettle(annotator, pair_id, skip=skip, repeat=repeat)
+                    queue.unsettle(annotator, pair_id, a_left, skip=skip, repeat=repeat)
                 raise
             return row
 
@@ -141,9 +141,9 @@ class Desk:
                 submitted_at=now,
             )
             self._store.append(row)
-            queue.unsettle(annotator, old.pair_id, skip=old.verdict == "skip", repeat=old.repeat)
-            released = queue.held(annotator)
             a_left = self._a_left(old.pair_id, old.left_id)
+            queue.unsettle(annotator, old.pair_id, a_left, skip=old.verdict == "skip", repeat=old.repeat)
+            released = queue.held(annotator)
             lease = queue.take(annotator, old.pair_id, a_left, now, repeat=old.repeat)
             if lease is not None:
                 with self._store.writing() as session:

@@ -3,14 +3,15 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from core.agreement import unit_counts
 from core.consensus import dawid_skene, majority
 from core.exporting import Candidate
-from core.records import CHOICES, Choice, Message, Prompt, Response
+from core.records import CHOICES, Message, Prompt, Response
 from storage.annotations import ratings
-from storage.store import Store
+from storage.store import Store, raw
 
 Method = Literal["majority", "dawid_skene"]
 _BATCH = 20_000
@@ -22,11 +23,9 @@ def candidates(
     """Every pair of a campaign (None: of the store) and category with its votes and its consensus label."""
     judged, _ = ratings(store, campaign_id=campaign_id, category=category)
     consensus = majority(judged) if method == "majority" else dawid_skene(judged)
+    choices = [choice for choice in CHOICES if choice in consensus.categories]
     place = {unit: i for i, unit in enumerate(consensus.units)}
-    votes: dict[str, dict[Choice, int]] = {}
-    for unit, choice in zip(judged.unit, judged.category, strict=True):
-        counts = votes.setdefault(judged.units[unit], {})
-        counts[CHOICES[choice]] = counts.get(CHOICES[choice], 0) + 1
+    counts = unit_counts(judged).astype(int).tolist()
     where, values = ["TRUE"], list[object]()
     if campaign_id is not None:
         where.append("pair.id IN (SELECT pair_id FROM campaign_pair WHERE campaign_id = ?)")
@@ -45,11 +44,12 @@ def candidates(
         turn_list = json.loads(turns) if turns else [{"role": "user", "content": text}]
         prompt = Prompt(tuple(Message(**turn) for turn in turn_list), kind)
         i = place.get(pair_id)
+        votes = {} if i is None else {choice: n for choice, n in zip(choices, counts[i], strict=True) if n}
         code = -1 if i is None else int(consensus.label[i])
-        label = None if code < 0 else CHOICES[code]
+        label = None if code < 0 else choices[code]
         confidence = None if i is None or code < 0 else float(consensus.posterior[i, code])
         a, b = Response(text_a, model_a), Response(text_b, model_b)
-        found.append(Candidate(pair_id, prompt, a, b, votes.get(pair_id, {}), label, confidence))
+        found.append(Candidate(pair_id, prompt, a, b, votes, label, confidence))
     return found
 
 
@@ -63,8 +63,8 @@ _COLUMNS = (
 def annotations_csv(store: Store, *, campaign_id: str | None = None) -> Iterator[bytes]:
     """The annotations that stand, oldest first, as CSV in pieces; the file comes back in by the ``annotated`` importer."""
     condition, values = ("TRUE", []) if campaign_id is None else ("v.campaign_id = ?", [campaign_id])
-    for offset in range(0, 1_000_000_000, _BATCH):
-        rows = store.rows(
+    with store.engine.connect() as connection:
+        found = raw(connection).execute(
             f"""SELECT v.id, campaign.name, v.pair_id, pair.external_id, annotator.name, annotator.kind, v.choice,
                        v.preferred_id, CASE WHEN v.left_id = response_a THEN 'a' WHEN v.left_id = response_b THEN 'b' END,
                        v.strength, v.confidence, v.aspects, v.reason, v.seconds, v.repeat, v.source,
@@ -73,14 +73,12 @@ def annotations_csv(store: Store, *, campaign_id: str | None = None) -> Iterator
                 FROM current_annotation v JOIN pair ON pair.id = v.pair_id JOIN prompt ON prompt.id = pair.prompt_id
                 JOIN response a ON a.id = pair.response_a JOIN response b ON b.id = pair.response_b
                 JOIN campaign ON campaign.id = v.campaign_id LEFT JOIN annotator ON annotator.id = v.annotator_id
-                WHERE {condition} ORDER BY v.submitted_at, v.id LIMIT {_BATCH} OFFSET {offset}""",
-            *values,
+                WHERE {condition} ORDER BY v.submitted_at, v.id""",
+            values,
         )
-        text = io.StringIO()
-        writer = csv.writer(text)
-        if not offset:
-            writer.writerow(_COLUMNS)
-        writer.writerows(rows)
-        yield text.getvalue().encode()
-        if len(rows) < _BATCH:
-            return
+        rows: Sequence[Sequence[object]] = [_COLUMNS]
+        while rows:
+            text = io.StringIO()
+            csv.writer(text).writerows(rows)
+            yield text.getvalue().encode()
+            rows = found.fetchmany(_BATCH)

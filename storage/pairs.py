@@ -40,7 +40,10 @@ def add(
     with desks[campaign_id].closed(), store.writing() as session:
         pairs = _enter(session, parsed.rows, campaign_id, source, report, gold=labels == "gold")
         if labels == "annotations":
-            judged = [Judgement(pair, source, pair.label) for _, pair in pairs if pair.label is not None]
+            once = {(pair.id, pair.label): pair for _, pair in pairs}
+            judged = [
+                Judgement(pair, source, label) for (_, label), pair in once.items() if label is not None
+            ]
             _judge(session, judged, campaign_id, source, report)
         _audit(session, actor, source, campaign_id, report)
     return report
@@ -166,7 +169,10 @@ def _judge(
 ) -> list[bool]:
     """Insert imported judgements that are new; returns for each whether it was."""
     now = datetime.now(UTC)
-    names = {name: content_id("u", source, name) for name in dict.fromkeys(j.annotator for j in judgements)}
+    names = {
+        name: content_id("u", "imported", source, name)
+        for name in dict.fromkeys(j.annotator for j in judgements)
+    }
     people = pa.table(
         {
             "id": list(names.values()),
@@ -177,11 +183,11 @@ def _judge(
     )
     if names:
         report.annotators = insert(session, "annotator", people, unless="id")
-    turn: Counter[tuple[str, str]] = Counter()
+    turn: Counter[tuple[str, str, str]] = Counter()
     ids: list[str] = []
     for judgement in judgements:
-        key = (judgement.pair.id, judgement.annotator)
-        ids.append(content_id("a", campaign_id, source, *key, str(turn[key]), judgement.choice))
+        key = (judgement.pair.id, judgement.annotator, _preferred(judgement) or judgement.choice)
+        ids.append(content_id("a", campaign_id, source, *key, str(turn[key])))
         turn[key] += 1
     there = known(session, "annotation", ids)
     fresh = [identifier not in there for identifier in ids]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
@@ -46,7 +46,10 @@ class Store:
         Raises StoreError when another process holds the file, it is not a store, or a newer Attune wrote it.
         """
         self.path = Path(make_url(url).database or "")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"The folder of {self.path} cannot be made: {error}") from None
         self.engine = create_engine(
             url,
             pool_size=16,
@@ -55,6 +58,7 @@ class Store:
                 "config": {"memory_limit": "384MB", "threads": 2, "preserve_insertion_order": False}
             },
         )
+        event.listen(self.engine, "connect", lambda duck, _: duck.execute("SET TimeZone = 'UTC'"))
         self.revision = 0
         self._lock = threading.RLock()
         self._pending: deque[_Ticket] = deque()
@@ -167,10 +171,8 @@ def insert(
 def _registered(session: Session, incoming: pa.Table) -> Iterator[Any]:
     connection = raw(session.connection())
     connection.register("incoming", incoming)
-    try:
-        yield connection
-    finally:
-        connection.unregister("incoming")
+    yield connection
+    connection.unregister("incoming")
 
 
 def audit(session: Session, actor: str, action: str, record_type: str, record_id: str, **detail: Any) -> None:

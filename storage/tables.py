@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime
+from sqlalchemy import JSON, Column, DateTime, Double
 from sqlmodel import Field, SQLModel
 
 
@@ -70,8 +70,8 @@ class CampaignRow(SQLModel, table=True):
     aspects: list[str] = _json(list)
     annotators: list[str] = _json(list)
     ordering: str = "random"
-    gold_share: float = 0.0
-    repeat_share: float = 0.0
+    gold_share: float = Field(default=0.0, sa_type=Double)
+    repeat_share: float = Field(default=0.0, sa_type=Double)
     lease_minutes: int = 30
     seed: int = 0
     archived: bool = False
@@ -130,7 +130,7 @@ class AnnotationRow(SQLModel, table=True):
     confidence: int | None = None
     aspects: dict[str, str] = _json(dict)
     reason: str | None = None
-    seconds: float | None = None
+    seconds: float | None = Field(default=None, sa_type=Double)
     repeat: bool = False
     source: str
     lease_id: str | None = None

@@ -1,0 +1,70 @@
+"""The audit: filters, pages, the download, and names for ids."""
+
+import csv
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from io import StringIO
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from storage import audits, people
+from storage.audits import Filter
+from storage.store import audit
+from storage.workbench import Workbench
+
+Visit = Callable[..., AppTest]
+
+
+@pytest.fixture
+def entries(bench: Workbench) -> Workbench:
+    """120 entries of Ada and 3 of the app itself."""
+    ada = people.annotator(bench.store, "Ada")
+    with bench.store.writing() as session:
+        for number in range(120):
+            audit(session, ada.id, "update", "campaign", f"c_{number % 4}", number=number)
+        for _ in range(3):
+            audit(session, "attune", "ingest", "job", "j_1", note="=1+1, \"quoted\"\nand a line")
+    return bench
+
+
+def test_pages_of_what_matches_newest_first(entries: Workbench) -> None:
+    rows, total = audits.page(entries.store, Filter(), offset=100, limit=50)
+    assert (len(rows), total) == (23, 123)
+    times = [row["occurred_at"] for row in audits.page(entries.store, Filter(), limit=123)[0]]
+    assert times == sorted(times, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "total"),
+    [
+        (Filter(actor="Ada"), 120),
+        (Filter(actor="attune"), 3),
+        (Filter(action="ingest"), 3),
+        (Filter(record="campaign"), 120),
+        (Filter(record=" c_1 "), 30),
+        (Filter(actor="Ada", action="ingest"), 0),
+        (Filter(first=datetime.now(UTC).date() - timedelta(days=1)), 123),
+        (Filter(last=date(2000, 1, 1)), 0),
+        (Filter(record="'; DROP TABLE audit; --"), 0),
+    ],
+)
+def test_filters(entries: Workbench, wanted: Filter, total: int) -> None:
+    assert audits.page(entries.store, wanted)[1] == total
+
+
+def test_the_download_holds_every_entry_that_matches(entries: Workbench) -> None:
+    rows = list(csv.DictReader(StringIO(audits.to_csv(entries.store, Filter(action="ingest")).decode())))
+    assert [row["actor"] for row in rows] == ["attune"] * 3
+    assert "\\nand a line" in rows[0]["detail"]
+
+
+def test_the_page_filters_and_turns(visit: Visit, entries: Workbench) -> None:
+    app = visit("audit")
+    assert len(app.dataframe[0].value) == 50
+    assert any("1 to 50 of 124" in caption.value for caption in app.caption)
+    app.selectbox(key="did").set_value("ingest").run()
+    assert list(app.dataframe[0].value["actor"]) == ["attune"] * 3
+    app.selectbox(key="who").set_value("Ada").run()
+    assert app.info[0].value == "Nothing matches."
+    assert not app.exception
