@@ -175,6 +175,8 @@ def answer(folder: Path) -> None:
         show("agreement over HTTP, cold / cached", f"{cold:.2f} / {warm:.3f} s", "goal 2 / 0.2 s")
         process = psutil.Process(server.process.pid)
         memory = sum(p.memory_info().rss for p in [process, *process.children(recursive=True)])
+        exported, _ = timed(lambda: client.get("/api/export/rlhf").raise_for_status())
+        show("export of every pair over HTTP", f"{exported:.1f} s")
         show("memory of the app", f"{memory / 2**20:.0f} MB", "goal 700 MB")
 
 

@@ -209,7 +209,7 @@ def gone(turn: Turn) -> None:
 
 def nothing(state: Nothing, who: Identity, campaign_id: str) -> None:
     """Why there is no pair now, and what to do next."""
-    found = read(progress_of, chosen.id)
+    found = read(progress_of, campaign_id)
     if state.held:
         assert state.until is not None
         when = state.until.astimezone(st.context.timezone and ZoneInfo(st.context.timezone)).strftime(

@@ -134,7 +134,7 @@ def one(row: dict[str, Any], chosen: CampaignRow, who: Identity) -> None:
         draft = drafts.setdefault(row["id"], stored)
         side = st.session_state.get("changed", {}).get(row["id"], said)
         change = partial(change_to, row["id"])
-        save = partial(saved, row, chosen, a_left, side)
+        save = partial(saved, row, chosen, a_left, said)
         _verdict.choices(chosen, row["id"], side, change, save)
         with st.container(key="details", gap="xsmall"):
             _verdict.details(chosen, row["id"], draft)
@@ -171,13 +171,14 @@ def change_to(annotation_id: str, side: Side) -> None:
     st.session_state["changed"] = {annotation_id: side}
 
 
-def saved(row: dict[str, Any], chosen: CampaignRow, a_left: bool, side: Side) -> None:
-    """Append what is now marked as a correction of the annotation."""
+def saved(row: dict[str, Any], chosen: CampaignRow, a_left: bool, said: Side) -> None:
+    """Append what is now marked (which may come with the same click as this) as a correction of the annotation."""
     who = identity()
     if who is None:
         return
     bench, draft = workbench(), st.session_state["edits"].get(row["id"], {})
     _verdict.keep(row["id"], draft)
+    side = st.session_state.get("changed", {}).get(row["id"], said)
     corrected = _verdict.verdict(chosen, side, a_left, draft, row["seconds"])
     try:
         new = bench.desks[chosen.id].edit(who.id, row["id"], corrected, datetime.now(UTC), source="person")

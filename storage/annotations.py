@@ -37,7 +37,12 @@ def page(
 
     ``search`` keeps those with that text in the prompt or in the reason.
     """
-    wanted = {"campaign_id": campaign_id, "annotator_id": annotator_id, "pair_id": pair_id, "id": annotation_id}
+    wanted = {
+        "campaign_id": campaign_id,
+        "annotator_id": annotator_id,
+        "pair_id": pair_id,
+        "id": annotation_id,
+    }
     given = {name: value for name, value in wanted.items() if value is not None}
     condition = " AND ".join(["TRUE", *(f"v.{name} = ?" for name in given)])
     values = list(given.values())

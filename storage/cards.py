@@ -49,7 +49,9 @@ class Cards:
 def _row(connection: Connection, table: type[Row], key: str) -> Row:
     """A row by its key: four of these take a third of the time that the ORM takes, and every pair shown needs them."""
     columns = table.__table__.columns  # type: ignore[attr-defined]
-    found = raw(connection).execute(f"SELECT {', '.join(columns.keys())} FROM {table.__tablename__} WHERE id = ?", [key])
+    found = raw(connection).execute(
+        f"SELECT {', '.join(columns.keys())} FROM {table.__tablename__} WHERE id = ?", [key]
+    )
     values = found.fetchone()
     if values is None:
         raise LookupError(key)

@@ -11,7 +11,7 @@ from core.consensus import dawid_skene, majority
 from core.exporting import Candidate
 from core.records import CHOICES, Message, Prompt, Response
 from storage.annotations import ratings
-from storage.store import Store, raw
+from storage.store import Store
 
 Method = Literal["majority", "dawid_skene"]
 _BATCH = 20_000
@@ -33,24 +33,35 @@ def candidates(
     if category is not None:
         where.append("category = ?")
         values.append(category)
-    rows = store.rows(
-        f"""SELECT pair.id, prompt.text, prompt.messages, prompt.category, a.text, a.model, b.text, b.model
-            FROM pair JOIN prompt ON prompt.id = pair.prompt_id JOIN response a ON a.id = response_a
-            JOIN response b ON b.id = response_b WHERE {" AND ".join(where)} ORDER BY pair.id""",
-        *values,
-    )
     found = []
-    for pair_id, text, turns, kind, text_a, model_a, text_b, model_b in rows:
-        turn_list = json.loads(turns) if turns else [{"role": "user", "content": text}]
-        prompt = Prompt(tuple(Message(**turn) for turn in turn_list), kind)
-        i = place.get(pair_id)
-        votes = {} if i is None else {choice: n for choice, n in zip(choices, counts[i], strict=True) if n}
-        code = -1 if i is None else int(consensus.label[i])
-        label = None if code < 0 else choices[code]
-        confidence = None if i is None or code < 0 else float(consensus.posterior[i, code])
-        a, b = Response(text_a, model_a), Response(text_b, model_b)
-        found.append(Candidate(pair_id, prompt, a, b, votes, label, confidence))
+    wanted = f"SELECT pair.id FROM pair JOIN prompt ON prompt.id = prompt_id WHERE {' AND '.join(where)} ORDER BY pair.id"
+    for ids in _batches(store, wanted, values):
+        rows = store.rows(
+            """SELECT pair.id, prompt.text, prompt.messages, prompt.category, a.text, a.model, b.text, b.model
+               FROM pair JOIN prompt ON prompt.id = pair.prompt_id JOIN response a ON a.id = response_a
+               JOIN response b ON b.id = response_b WHERE pair.id IN (SELECT unnest(?))""",
+            ids,
+        )
+        for pair_id, text, turns, kind, text_a, model_a, text_b, model_b in rows:
+            turn_list = json.loads(turns) if turns else [{"role": "user", "content": text}]
+            prompt = Prompt(tuple(Message(**turn) for turn in turn_list), kind)
+            i = place.get(pair_id)
+            votes = (
+                {} if i is None else {choice: n for choice, n in zip(choices, counts[i], strict=True) if n}
+            )
+            code = -1 if i is None else int(consensus.label[i])
+            label = None if code < 0 else choices[code]
+            confidence = None if i is None or code < 0 else float(consensus.posterior[i, code])
+            a, b = Response(text_a, model_a), Response(text_b, model_b)
+            found.append(Candidate(pair_id, prompt, a, b, votes, label, confidence))
     return found
+
+
+def _batches(store: Store, query: str, values: Sequence[object]) -> Iterator[list[str]]:
+    """The ids a query gives, some at a time: what belongs to them is read in pieces that fit into memory."""
+    ids = [row[0] for row in store.rows(query, *values)]
+    for low in range(0, len(ids), _BATCH):
+        yield ids[low : low + _BATCH]
 
 
 _COLUMNS = (
@@ -63,22 +74,27 @@ _COLUMNS = (
 def annotations_csv(store: Store, *, campaign_id: str | None = None) -> Iterator[bytes]:
     """The annotations that stand, oldest first, as CSV in pieces; the file comes back in by the ``annotated`` importer."""
     condition, values = ("TRUE", []) if campaign_id is None else ("v.campaign_id = ?", [campaign_id])
-    with store.engine.connect() as connection:
-        found = raw(connection).execute(
-            f"""SELECT v.id, campaign.name, v.pair_id, pair.external_id, annotator.name, annotator.kind, v.choice,
-                       v.preferred_id, CASE WHEN v.left_id = response_a THEN 'a' WHEN v.left_id = response_b THEN 'b' END,
-                       v.strength, v.confidence, v.aspects, v.reason, v.seconds, v.repeat, v.source,
-                       strftime(v.submitted_at::TIMESTAMP, '%Y-%m-%dT%H:%M:%S.%fZ'), prompt.text, a.text, b.text,
-                       a.model, b.model, prompt.category
-                FROM current_annotation v JOIN pair ON pair.id = v.pair_id JOIN prompt ON prompt.id = pair.prompt_id
-                JOIN response a ON a.id = pair.response_a JOIN response b ON b.id = pair.response_b
-                JOIN campaign ON campaign.id = v.campaign_id LEFT JOIN annotator ON annotator.id = v.annotator_id
-                WHERE {condition} ORDER BY v.submitted_at, v.id""",
-            values,
+    yield _csv([_COLUMNS])
+    wanted = f"SELECT v.id FROM current_annotation v WHERE {condition} ORDER BY v.submitted_at, v.id"
+    for ids in _batches(store, wanted, values):
+        yield _csv(
+            store.rows(
+                """SELECT v.id, campaign.name, v.pair_id, pair.external_id, annotator.name, annotator.kind, v.choice,
+                          v.preferred_id,
+                          CASE WHEN v.left_id = response_a THEN 'a' WHEN v.left_id = response_b THEN 'b' END,
+                          v.strength, v.confidence, v.aspects, v.reason, v.seconds, v.repeat, v.source,
+                          strftime(v.submitted_at::TIMESTAMP, '%Y-%m-%dT%H:%M:%S.%fZ'), prompt.text, a.text, b.text,
+                          a.model, b.model, prompt.category
+                   FROM current_annotation v JOIN pair ON pair.id = v.pair_id JOIN prompt ON prompt.id = pair.prompt_id
+                   JOIN response a ON a.id = pair.response_a JOIN response b ON b.id = pair.response_b
+                   JOIN campaign ON campaign.id = v.campaign_id LEFT JOIN annotator ON annotator.id = v.annotator_id
+                   WHERE v.id IN (SELECT unnest(?)) ORDER BY v.submitted_at, v.id""",
+                ids,
+            )
         )
-        rows: Sequence[Sequence[object]] = [_COLUMNS]
-        while rows:
-            text = io.StringIO()
-            csv.writer(text).writerows(rows)
-            yield text.getvalue().encode()
-            rows = found.fetchmany(_BATCH)
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
