@@ -16,7 +16,7 @@ class Ratings:
 
     ``unit``, ``rater``, ``category``: shape (n,), codes into ``units``, ``raters``, ``categories``.
     ``confidence``: shape (n,), 1 to 5, NaN where not given.
-    A rater may judge a unit more than once (a planned repeat); rows are in the order of submission.
+    A rater may judge a unit more than once (a planned repeat); those rows are in the order of submission.
     """
 
     unit: IntArray

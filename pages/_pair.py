@@ -17,10 +17,13 @@ HIDDEN = "[model name hidden]"
 _PANE = 300
 
 _CODE = re.compile(
-    r"(^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t>]*(?P=fence)[`~]*[ \t]*$|\Z)|(?P<tick>`+)(?!`).{1,2000}?(?<!`)(?P=tick)(?!`))",
+    r"^[ \t>]*+(?P<fence>`{3,}+|~{3,}+)[^\n]*+\n.*?(?:^[ \t>]*+(?P=fence)[`~]*+[ \t]*+$|\Z)"
+    r"|(?<!`)(?P<tick>`++).{1,2000}?(?<!`)(?P=tick)(?!`)",
     re.MULTILINE | re.DOTALL,
 )
 _DOLLAR = re.compile(r"(\\\$|\$\$[^$]{1,5000}\$\$|\$(?=[^\s$])[^$\n]{0,500}(?<=[^\s\\])\$(?![\d$]))|\$")
+_INLINE = re.compile(r"\\\(((?:(?!\\\().){1,500}?)\\\)")
+_DISPLAY = re.compile(r"\\\[((?:(?!\\\[).){1,5000}?)\\\]", re.DOTALL)
 _DIRECTIVE = re.compile(r"(?<![\w\\]):(?=[\w+-]+[\[:/])")
 
 
@@ -79,8 +82,8 @@ def readable(text: str) -> str:
 
 def _prose(text: str) -> str:
     text = re.sub(r"<(?=[a-zA-Z/!?])", r"\<", text).replace("![", "\\![")
-    text = re.sub(r"\\\(\s*(.{1,500}?)\s*\\\)", r"$\1$", text)
-    text = re.sub(r"\\\[\s*(.{1,5000}?)\s*\\\]", r"$$\n\1\n$$", text, flags=re.DOTALL)
+    text = _INLINE.sub(lambda found: f"${found[1].strip()}$", text)
+    text = _DISPLAY.sub(lambda found: f"$$\n{found[1].strip()}\n$$", text)
     text = _DOLLAR.sub(lambda found: found[1] or r"\$", text)
     text = _DIRECTIVE.sub(r"\\:", text)
     return re.sub(r"(?<=[^\s|$])\n(?=[^\s|$])", "  \n", text)

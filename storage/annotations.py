@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from core.ratings import Ratings
 from core.records import CHOICES
 from storage.store import Store, placeholders
 from storage.tables import AnnotationRow
 
+STRENGTH_SCALE = ("-3", "-2", "-1", "0", "1", "2", "3")
+"""From b far better, over a tie, to a far better."""
 _LISTED = """
     SELECT v.id, v.campaign_id, v.pair_id, v.annotator_id, annotator.name AS annotator, v.choice, v.preferred_id,
            CASE WHEN v.left_id IS NULL THEN NULL WHEN v.left_id = pair.response_a THEN 'a' ELSE 'b' END AS "left",
@@ -115,8 +115,9 @@ def ratings(
 ) -> tuple[Ratings, Ratings]:
     """The judgements that stand, narrowed to a campaign, a category and kinds of annotator; skips are left out.
 
-    Returns the choices (a and b, and tie and both_bad where anybody chose them; ``ties`` "drop" leaves them out), and the strengths on the scale
-    b far better ... tie ... a far better (-3 to 3), of those that have one; where nobody gave any, ties do not count.
+    Returns the choices (a and b, and tie and both_bad where anybody chose them; ``ties`` "drop" leaves them out), and
+    the strengths of those that have one (a tie is 0; where nobody gave any, ties do not count). Rows of a pair stand
+    together, in the order of submission.
     """
     where, values = ["verdict <> 'skip'"], list[object]()
     if campaign_id is not None:
@@ -132,21 +133,29 @@ def ratings(
         values += kinds
     if ties == "drop":
         where.append("verdict = 'prefer'")
-    table = store.table(
-        f"""SELECT pair_id, annotator_id, choice, confidence, strength FROM current_annotation
-            WHERE {" AND ".join(where)} ORDER BY submitted_at""",
-        *values,
+    with store.snapshot() as duck:
+        table = duck.sql(
+            f"""SELECT pair.rowid AS unit, annotator.rowid AS rater, list_position({list(CHOICES)}, choice)::TINYINT - 1 AS choice,
+                       confidence::FLOAT AS confidence, strength::FLOAT AS strength
+                FROM current_annotation v JOIN pair ON pair.id = v.pair_id JOIN annotator ON annotator.id = v.annotator_id
+                WHERE {" AND ".join(where)} ORDER BY unit, submitted_at""",
+            params=values,
+        ).to_arrow_table()
+        units = dict(duck.execute("SELECT rowid, id FROM pair").fetchall())
+        raters = dict(duck.execute("SELECT rowid, name FROM annotator").fetchall())
+    choice, confidence, given = (
+        table[name].to_numpy(zero_copy_only=False) for name in ("choice", "confidence", "strength")
     )
-    used = {*CHOICES[:2], *pc.unique(table["choice"]).to_pylist()}
-    choices = tuple(choice for choice in CHOICES if choice in used)
-    names = dict(store.rows("SELECT id, name FROM annotator"))
-    choice = _codes(table["choice"], choices)
-    given = table["strength"].to_numpy(zero_copy_only=False).astype(np.float64)
-    signed = np.select([choice == 0, choice == 1, _is(table, "tie")], [given, -given, 0.0], np.nan)
+    unit, rater = table["unit"].to_numpy(), table["rater"].to_numpy()
+    used = [code for code, name in enumerate(CHOICES) if name in ("a", "b") or (choice == code).any()]
+    coded = _coded(
+        unit, rater, np.searchsorted(used, choice), confidence, units, raters, [CHOICES[c] for c in used]
+    )
+    signed = np.select([choice == 0, choice == 1, choice == 2], [given, -given, 0.0], np.nan)
     keep = np.isfinite(signed) & np.isfinite(given).any()
-    scale = ("-3", "-2", "-1", "0", "1", "2", "3")
-    coded = _coded(table, choice, choices, names)
-    strength = _coded(table.filter(pa.array(keep)), (signed[keep] + 3).astype(np.int64), scale, names)
+    strength = _coded(
+        unit[keep], rater[keep], signed[keep] + 3, confidence[keep], units, raters, STRENGTH_SCALE
+    )
     return coded, strength
 
 
@@ -175,22 +184,24 @@ def categories(store: Store, campaign_id: str | None = None) -> list[str]:
     ]
 
 
-def _coded(table: pa.Table, category: Any, categories: tuple[str, ...], names: dict[str, str]) -> Ratings:
-    unit, rater = (pc.dictionary_encode(table[name].combine_chunks()) for name in ("pair_id", "annotator_id"))
+def _coded(
+    unit: Any,
+    rater: Any,
+    category: Any,
+    confidence: Any,
+    units: dict[int, str],
+    raters: dict[int, str],
+    categories: Sequence[str],
+) -> Ratings:
+    """Ratings from row numbers; only the pairs and annotators that occur are among its units and raters."""
+    unit_rows, unit = np.unique(unit, return_inverse=True)
+    rater_rows, rater = np.unique(rater, return_inverse=True)
     return Ratings(
-        unit.indices.to_numpy().astype(np.int64),
-        rater.indices.to_numpy().astype(np.int64),
-        category,
-        table["confidence"].to_numpy(zero_copy_only=False).astype(np.float64),
-        unit.dictionary.to_pylist(),
-        [names.get(identifier, identifier) for identifier in rater.dictionary.to_pylist()],
-        categories,
+        unit.astype(np.int64),
+        rater.astype(np.int64),
+        np.asarray(category).astype(np.int64),
+        np.asarray(confidence).astype(np.float64),
+        [units[row] for row in unit_rows],
+        [raters[row] for row in rater_rows],
+        tuple(categories),
     )
-
-
-def _is(table: pa.Table, choice: str) -> Any:
-    return pc.equal(table["choice"], choice).to_numpy()
-
-
-def _codes(column: pa.ChunkedArray, labels: Sequence[str]) -> Any:
-    return pc.index_in(column, value_set=pa.array(labels)).to_numpy().astype(np.int64)

@@ -40,8 +40,13 @@ class Desk:
         self._loaded: tuple[CampaignRow, Queue] | None = None
 
     def next(self, annotator: str, now: datetime) -> Lease | Nothing:
-        """The pair this annotator holds, or a new one for them. Raises NotAccepted when they are not on the campaign."""
-        with self._open(annotator) as (_, queue):
+        """The pair this annotator holds, or a new one for them.
+
+        Raises NotAccepted when they are not on the campaign, or it is archived.
+        """
+        with self._open(annotator) as (campaign, queue):
+            if campaign.archived:
+                raise NotAccepted("yours_not", f"the campaign {campaign.name!r} is archived; choose another")
             with self._lock:
                 held = queue.held(annotator)
                 found = queue.next(annotator, now)

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from core.agreement import unit_counts
 from core.consensus import dawid_skene, majority
@@ -35,13 +35,14 @@ def candidates(
         values.append(category)
     found = []
     wanted = f"SELECT pair.id FROM pair JOIN prompt ON prompt.id = prompt_id WHERE {' AND '.join(where)} ORDER BY pair.id"
-    for ids in _batches(store, wanted, values):
-        rows = store.rows(
-            """SELECT pair.id, prompt.text, prompt.messages, prompt.category, a.text, a.model, b.text, b.model
+    for rows in _in_batches(
+        store,
+        wanted,
+        values,
+        """SELECT pair.id, prompt.text, prompt.messages, prompt.category, a.text, a.model, b.text, b.model
                FROM pair JOIN prompt ON prompt.id = pair.prompt_id JOIN response a ON a.id = response_a
                JOIN response b ON b.id = response_b WHERE pair.id IN (SELECT unnest(?))""",
-            ids,
-        )
+    ):
         for pair_id, text, turns, kind, text_a, model_a, text_b, model_b in rows:
             turn_list = json.loads(turns) if turns else [{"role": "user", "content": text}]
             prompt = Prompt(tuple(Message(**turn) for turn in turn_list), kind)
@@ -57,11 +58,17 @@ def candidates(
     return found
 
 
-def _batches(store: Store, query: str, values: Sequence[object]) -> Iterator[list[str]]:
-    """The ids a query gives, some at a time: what belongs to them is read in pieces that fit into memory."""
-    ids = [row[0] for row in store.rows(query, *values)]
-    for low in range(0, len(ids), _BATCH):
-        yield ids[low : low + _BATCH]
+def _in_batches(
+    store: Store, ids: str, values: Sequence[object], query: str
+) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of ``query`` for the ids that ``ids`` gives, some at a time, all from one state of the store.
+
+    Texts are joined to a part of the rows at once, so that no join or sort has to hold all of them.
+    """
+    with store.snapshot() as duck:
+        wanted = [row[0] for row in duck.execute(ids, list(values)).fetchall()]
+        for low in range(0, len(wanted), _BATCH):
+            yield duck.execute(query, [wanted[low : low + _BATCH]]).fetchall()
 
 
 _COLUMNS = (
@@ -76,10 +83,11 @@ def annotations_csv(store: Store, *, campaign_id: str | None = None) -> Iterator
     condition, values = ("TRUE", []) if campaign_id is None else ("v.campaign_id = ?", [campaign_id])
     yield _csv([_COLUMNS])
     wanted = f"SELECT v.id FROM current_annotation v WHERE {condition} ORDER BY v.submitted_at, v.id"
-    for ids in _batches(store, wanted, values):
-        yield _csv(
-            store.rows(
-                """SELECT v.id, campaign.name, v.pair_id, pair.external_id, annotator.name, annotator.kind, v.choice,
+    for rows in _in_batches(
+        store,
+        wanted,
+        values,
+        """SELECT v.id, campaign.name, v.pair_id, pair.external_id, annotator.name, annotator.kind, v.choice,
                           v.preferred_id,
                           CASE WHEN v.left_id = response_a THEN 'a' WHEN v.left_id = response_b THEN 'b' END,
                           v.strength, v.confidence, v.aspects, v.reason, v.seconds, v.repeat, v.source,
@@ -89,9 +97,8 @@ def annotations_csv(store: Store, *, campaign_id: str | None = None) -> Iterator
                    JOIN response a ON a.id = pair.response_a JOIN response b ON b.id = pair.response_b
                    JOIN campaign ON campaign.id = v.campaign_id LEFT JOIN annotator ON annotator.id = v.annotator_id
                    WHERE v.id IN (SELECT unnest(?)) ORDER BY v.submitted_at, v.id""",
-                ids,
-            )
-        )
+    ):
+        yield _csv(rows)
 
 
 def _csv(rows: Sequence[Sequence[object]]) -> bytes:

@@ -15,7 +15,7 @@ from core.records import Choice, Judgement, Pair, Parsed, Prompt, Refusal, Respo
 from storage import campaigns, prompts
 from storage.desk import Desks
 from storage.prompts import Report
-from storage.store import Store, audit, insert, known, placeholders, raw
+from storage.store import Store, audit, insert, known, placeholders, raw, registered
 from storage.tables import PairRow
 
 Labels = Literal["none", "annotations", "gold"]
@@ -34,11 +34,14 @@ def add(
     """Add pairs to a campaign, all or none.
 
     Their labels, where they have any, are left out, become annotations of an annotator named ``source``, or gold.
-    A pair that the store has already is a duplicate; one whose external id has other texts there is refused.
+    A pair that the store has already is a duplicate, whose label still counts; one whose external id has other texts
+    there is refused.
     """
     report = Report(refused=list(parsed.refused))
     with desks[campaign_id].closed(), store.writing() as session:
-        pairs = _enter(session, parsed.rows, campaign_id, source, report, gold=labels == "gold")
+        pairs = _enter(session, parsed.rows, campaign_id, source, report)
+        if labels == "gold":
+            _make_gold(session, [pair for _, pair in pairs if pair.label is not None])
         if labels == "annotations":
             once = {(pair.id, pair.label): pair for _, pair in pairs}
             judged = [
@@ -86,8 +89,6 @@ def _enter(
     campaign_id: str,
     source: str,
     report: Report,
-    *,
-    gold: bool = False,
 ) -> list[tuple[int, Pair]]:
     """Insert what is new of the pairs, their prompts and responses; returns those that are in the store now."""
     entered: list[tuple[int, Pair]] = []
@@ -116,7 +117,6 @@ def _enter(
         "response_a": [p.response_ids[0] for p in new],
         "response_b": [p.response_ids[1] for p in new],
         "source": [source] * len(new),
-        "gold": pa.array([p.label if gold else None for p in new], pa.string()),
         "created_at": pa.array([now] * len(new), pa.timestamp("us", "UTC")),
     }
     if new:
@@ -124,6 +124,24 @@ def _enter(
     campaigns.add_pairs(session, campaign_id, list(dict.fromkeys(pair.id for _, pair in entered)))
     report.added = len(new)
     return entered
+
+
+def _make_gold(session: Session, pairs: Sequence[Pair]) -> None:
+    """Make the labels of pairs that are in the store their gold; the last one counts where a pair has several."""
+    labelled = {pair.id: pair for pair in pairs}
+    preferred = [dict(zip("ab", p.response_ids, strict=True)).get(p.label or "") for p in labelled.values()]
+    incoming = pa.table(
+        {
+            "id": list(labelled),
+            "label": [pair.label for pair in labelled.values()],
+            "preferred_id": pa.array(preferred, pa.string()),
+        }
+    )
+    with registered(session, incoming) as connection:
+        connection.execute(
+            """UPDATE pair SET gold = CASE preferred_id WHEN response_a THEN 'a' WHEN response_b THEN 'b' ELSE label END
+               FROM incoming WHERE pair.id = incoming.id"""
+        )
 
 
 def _responses_of(session: Session, pair_ids: Sequence[str]) -> dict[str, set[str]]:

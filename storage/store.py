@@ -55,7 +55,7 @@ class Store:
             pool_size=16,
             max_overflow=64,
             connect_args={
-                "config": {"memory_limit": "384MB", "threads": 2, "preserve_insertion_order": False}
+                "config": {"memory_limit": "256MB", "threads": 2, "preserve_insertion_order": False}
             },
         )
         event.listen(self.engine, "connect", lambda duck, _: duck.execute("SET TimeZone = 'UTC'"))
@@ -121,6 +121,12 @@ class Store:
         for ticket in tickets:
             ticket.done = True
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        """A DuckDB connection whose queries all see the store as it was at the first of them."""
+        with self.engine.begin() as connection:
+            yield raw(connection)
+
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """The rows of a query, with ``?`` for each parameter."""
         with self.engine.connect() as connection:
@@ -140,7 +146,7 @@ def raw(connection: Connection) -> Any:
 
 def known(session: Session, table: str, keys: Sequence[str]) -> set[str]:
     """Which of the keys the table has."""
-    with _registered(session, pa.table({"id": pa.array(keys, pa.string())})) as connection:
+    with registered(session, pa.table({"id": pa.array(keys, pa.string())})) as connection:
         return {
             key
             for (key,) in connection.execute(
@@ -162,13 +168,14 @@ def insert(
     ``incoming`` has the columns of ``table`` by name (JSON columns as text), or ``select`` makes them from it.
     """
     fresh = f"SELECT * FROM ({select}) ANTI JOIN {table} USING ({unless})" if unless else select
-    with _registered(session, incoming) as connection:
+    with registered(session, incoming) as connection:
         inserted: int = connection.execute(f"INSERT INTO {table} BY NAME {fresh}").fetchone()[0]
         return inserted
 
 
 @contextmanager
-def _registered(session: Session, incoming: pa.Table) -> Iterator[Any]:
+def registered(session: Session, incoming: pa.Table) -> Iterator[Any]:
+    """The session's DuckDB connection, with ``incoming`` as a table of that name."""
     connection = raw(session.connection())
     connection.register("incoming", incoming)
     yield connection

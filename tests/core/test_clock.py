@@ -25,7 +25,9 @@ def play(steps: list[tuple[str, float, float]]) -> tuple[Clock, float, list[floa
 
 
 @given(events)
-def test_it_never_counts_more_than_has_passed_nor_less_than_nothing(steps: list[tuple[str, float, float]]) -> None:
+def test_it_never_counts_more_than_has_passed_nor_less_than_nothing(
+    steps: list[tuple[str, float, float]],
+) -> None:
     clock, now, counted = play(steps)
     assert all(0 <= seconds <= now - 1000.0 + 1e-6 for seconds in (*counted, clock.seconds(now)))
     assert clock.spent >= 0

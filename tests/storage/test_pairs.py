@@ -98,6 +98,10 @@ def test_gold_labels_stay_with_the_pair(store: Store, desks: Desks, main: str) -
     assert counts(store)["annotation"] == 0
     shown, _ = pairs.page(store, search="Why?")
     assert {row["gold"] for row in shown} == {"b", None}
+    again = add(store, desks, main, pair("y", "x", label="a"), labels="gold")
+    assert (again.added, again.duplicates) == (0, [1])
+    assert store.rows("SELECT text FROM response WHERE id IN (SELECT CASE gold WHEN 'a' THEN response_a "
+                      "ELSE response_b END FROM pair) ORDER BY text") == [("two",), ("y",)]  # fmt: skip
 
 
 def test_an_external_id_with_other_texts_is_refused(store: Store, desks: Desks, main: str) -> None:
