@@ -21,7 +21,9 @@ def identify(request: Request, name: str | None = None) -> Identity:
         header = request.headers.get("x-attune-name", "local").encode("latin-1").decode("utf-8", "replace")
         return _named(workbench().store, header if name is None else name)
     if name not in (None, identity.name, identity.id):
-        raise HTTPException(403, f"You are signed in as {identity.name}: annotate under that name, or leave it out.")
+        raise HTTPException(
+            403, f"You are signed in as {identity.name}: annotate under that name, or leave it out."
+        )
     return identity
 
 
@@ -33,7 +35,9 @@ def _named(store: Store, name: str) -> Identity:
 def check(identity: Identity, needed: Role) -> Identity:
     """Raises HTTPException 403 for a lower role."""
     if not identity.may(needed):
-        raise HTTPException(403, f"This takes the role {needed}; you are {identity.role}. An admin can change that.")
+        raise HTTPException(
+            403, f"This takes the role {needed}; you are {identity.role}. An admin can change that."
+        )
     return identity
 
 

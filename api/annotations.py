@@ -27,7 +27,9 @@ router = APIRouter(tags=["annotations"])
 _threads = CapacityLimiter(8)
 """Fetching and submitting have threads of their own, so that no upload holds them up; with more than a few at once they
 only wait for one another, and the slowest answers take twice as long."""
-Annotator = Annotated[Name | None, Query(description="With sign-in off: who annotates. With it on: your own name, if any.")]
+Annotator = Annotated[
+    Name | None, Query(description="With sign-in off: who annotates. With it on: your own name, if any.")
+]
 
 
 class Progress(BaseModel):
@@ -93,11 +95,15 @@ class Change(Body):
 
     choice: Choice | None = None
     preferred_id: Name | None = None
-    strength: int | None = Field(None, ge=1, le=3, strict=True, description="slightly, clearly, far; only with a or b")
+    strength: int | None = Field(
+        None, ge=1, le=3, strict=True, description="slightly, clearly, far; only with a or b"
+    )
     confidence: int | None = Field(None, ge=1, le=5, strict=True)
     aspects: dict[Name, Literal["a", "b", "tie"]] = Field({}, max_length=100)
     reason: Text | None = Field(None, description="up to 10,000 characters")
-    seconds: float | None = Field(None, ge=0, le=86_400, description="from shown to submitted, without idle time")
+    seconds: float | None = Field(
+        None, ge=0, le=86_400, description="from shown to submitted, without idle time"
+    )
 
     def verdict(self, pair_id: str) -> Verdict:
         """Raises InvalidJudgement where it is neither or both, NotAccepted where there is no such pair."""
@@ -113,9 +119,13 @@ class NewAnnotation(Change):
     pair_id: Name
     lease_id: Name | None = None
     id: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9_-]{8,64}$", description="Made by the client: sending it again adds nothing."
+        None,
+        pattern=r"^[A-Za-z0-9_-]{8,64}$",
+        description="Made by the client: sending it again adds nothing.",
     )
-    campaign: Name | None = Field(None, description="The campaign it was fetched from; the first one without it.")
+    campaign: Name | None = Field(
+        None, description="The campaign it was fetched from; the first one without it."
+    )
     annotator: Name | None = Field(None, description="With sign-in off: who annotates.")
 
 

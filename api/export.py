@@ -27,7 +27,9 @@ def export_rlhf(
     shape: Shape = "preference",
     label: Annotated[Method, Query(description="How votes become one label.")] = "majority",
     ties: Literal["drop", "keep"] = "drop",
-    split: Annotated[Split | None, Query(description="90, 5 and 5% of the prompts; all of them without it.")] = None,
+    split: Annotated[
+        Split | None, Query(description="90, 5 and 5% of the prompts; all of them without it.")
+    ] = None,
     campaign: InCampaign = None,
     category: InCategory = None,
     min_votes: Annotated[int, Query(ge=1, le=1000)] = 1,
@@ -36,7 +38,11 @@ def export_rlhf(
     store = workbench().store
     if campaign is not None:
         campaigns.get(store, campaign)
-    policy = Policy(shape=shape, ties=ties, min_votes=min_votes) if split else Policy(shape, ties, _ALL, min_votes=min_votes)
+    policy = (
+        Policy(shape=shape, ties=ties, min_votes=min_votes)
+        if split
+        else Policy(shape, ties, _ALL, min_votes=min_votes)
+    )
     result = export(candidates(store, campaign_id=campaign, category=category, method=label), policy)
     rows = result.rows[split or "train"]
     validate(rows, shape)
@@ -58,4 +64,6 @@ def export_csv(_: Researcher, campaign: InCampaign = None) -> StreamingResponse:
     if campaign is not None:
         campaigns.get(store, campaign)
     headers = {"Content-Disposition": 'attachment; filename="attune-annotations.csv"'}
-    return StreamingResponse(annotations_csv(store, campaign_id=campaign), media_type="text/csv", headers=headers)
+    return StreamingResponse(
+        annotations_csv(store, campaign_id=campaign), media_type="text/csv", headers=headers
+    )

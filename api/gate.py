@@ -67,15 +67,23 @@ class Gate:
             return None, _refuse(403, "This request comes from another site's page.")
         if workbench().settings.auth == "off":
             if not _from_this_machine(connection):
-                return None, _refuse(403, "Sign-in is off, so Attune answers on this machine only. Set ATTUNE_AUTH.")
+                return None, _refuse(
+                    403, "Sign-in is off, so Attune answers on this machine only. Set ATTUNE_AUTH."
+                )
             return None, None
         identity = await self._who(connection)
         by_cookie = identity is not None and "authorization" not in headers
         if (by_cookie or path.startswith("/auth/")) and _changes(connection) and not _says_origin(connection):
-            return None, _refuse(403, "The Origin header is missing. Scripts send an API token instead of a cookie.")
+            return None, _refuse(
+                403, "The Origin header is missing. Scripts send an API token instead of a cookie."
+            )
         if identity is not None or _PUBLIC.fullmatch(path):
             return identity, None
-        if connection.scope["type"] == "http" and "text/html" in headers.get("accept", "") and not path.startswith("/api/"):
+        if (
+            connection.scope["type"] == "http"
+            and "text/html" in headers.get("accept", "")
+            and not path.startswith("/api/")
+        ):
             return None, RedirectResponse("/auth/sign-in", status_code=303)
         return None, _refuse(401, "Sign in, or send an API token: Authorization: Bearer <token>.")
 
@@ -148,7 +156,9 @@ def _from_elsewhere(connection: HTTPConnection) -> bool:
 
 def _from_this_machine(connection: HTTPConnection) -> bool:
     client = connection.client
-    return is_loopback(_hostname(connection.headers.get("host", ""))) and (client is None or is_loopback(client.host))
+    return is_loopback(_hostname(connection.headers.get("host", ""))) and (
+        client is None or is_loopback(client.host)
+    )
 
 
 def _netloc(url: str) -> str | None:

@@ -35,7 +35,9 @@ class Metrics(BaseModel):
     cohen_kappa: Figure
     fleiss_kappa: Figure
     krippendorff_alpha: Figure
-    krippendorff_alpha_ordinal: Figure = Field(description="on strength: b far better ... tie ... a far better")
+    krippendorff_alpha_ordinal: Figure = Field(
+        description="on strength: b far better ... tie ... a far better"
+    )
     gwet_ac1: Figure
     confidence_weighted_agreement: Figure
     self_consistency: Figure

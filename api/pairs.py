@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from api.access import Lead, Researcher
 from api.models import Body, InCampaign, InCategory, Limit, Name, Offset, Text, UploadReport, problems
 from api.prompts import StoredPrompt
-from core.generation import CREATIVE, FOCUSED, Failure, Sampling, Side, generate_pairs
+from core.generation import CREATIVE, FOCUSED, MOST_CANDIDATES, Failure, Sampling, Side, generate_pairs
 from core.importing import read_judgements, read_pairs
 from core.reading import read_rows
 from core.records import Pair, Parsed, Prompt
@@ -45,6 +45,9 @@ class Generation(Body):
     texts: list[Text] = Field([], max_length=10_000)
     a: AnswerSide = AnswerSide(temperature=FOCUSED.sampling.temperature)
     b: AnswerSide = AnswerSide(temperature=CREATIVE.sampling.temperature)
+    candidates: int = Field(
+        2, ge=2, le=MOST_CANDIDATES, description="Answers a prompt: one by a, the rest by b."
+    )
     campaign: Name | None = Field(None, description="The campaign the pairs enter; the first one without it.")
 
 
@@ -137,16 +140,22 @@ def generate(wanted: Generation, lead: Lead) -> Generated:
     todo, failed = _prompts(wanted)
     made: list[tuple[int, Pair]] = []
 
-    def take(result: Pair | Failure) -> None:
-        if isinstance(result, Failure):
-            failed.append(Failed(prompt_id=result.prompt_id, reason=result.reason))
-        else:
-            made.append((len(made) + 1, result))
+    def take(results: list[Pair | Failure]) -> None:
+        for result in results:
+            if isinstance(result, Failure):
+                failed.append(Failed(prompt_id=result.prompt_id, reason=result.reason))
+            else:
+                made.append((len(made) + 1, result))
 
-    generate_pairs(todo, complete_a, complete_b, on_result=take, workers=WORKERS)
+    generate_pairs(
+        todo, complete_a, complete_b, on_result=take, workers=WORKERS, candidates=wanted.candidates
+    )
     report = pairs.add(bench.store, bench.desks, Parsed(made, []), campaign.id, lead.id, source="api")
     return Generated(
-        pair_ids=[pair.id for _, pair in made], added=report.added, duplicate=len(report.duplicates), failed=failed
+        pair_ids=[pair.id for _, pair in made],
+        added=report.added,
+        duplicate=len(report.duplicates),
+        failed=failed,
     )
 
 
@@ -207,15 +216,23 @@ def upload_pairs(
     file: Annotated[UploadFile, File(description="JSON array, JSONL, CSV or Parquet; also as .gz")],
     format: Annotated[
         Literal["trl", "hh", "csv", "annotated"],
-        Form(description="trl and hh: chosen and rejected; csv: prompt, response_a, response_b; annotated: also "
-                         "annotator and choice, a row a judgement"),
+        Form(
+            description="trl and hh: chosen and rejected; csv: prompt, response_a, response_b; annotated: also "
+            "annotator and choice, a row a judgement"
+        ),
     ],
-    campaign: Annotated[Name | None, Form(description="The campaign they enter; the first one without it.")] = None,
+    campaign: Annotated[
+        Name | None, Form(description="The campaign they enter; the first one without it.")
+    ] = None,
     labels: Annotated[
         Literal["none", "annotations", "gold"],
-        Form(description="What the labels of trl, hh and csv rows become: nothing, annotations of source, or gold."),
+        Form(
+            description="What the labels of trl, hh and csv rows become: nothing, annotations of source, or gold."
+        ),
     ] = "none",
-    source: Annotated[Name | None, Form(description="Where they come from; the file's name without it.")] = None,
+    source: Annotated[
+        Name | None, Form(description="Where they come from; the file's name without it.")
+    ] = None,
 ) -> UploadReport:
     """Add a file of pairs, or of judgements with their pairs. A row that is none is refused and the others go in."""
     bench = workbench()
@@ -228,5 +245,7 @@ def upload_pairs(
         report = pairs.add_judged(bench.store, bench.desks, judged, campaign_id, lead.id, source=source)
     else:
         found = read_pairs(rows.rows, format)
-        report = pairs.add(bench.store, bench.desks, found, campaign_id, lead.id, source=source, labels=labels)
+        report = pairs.add(
+            bench.store, bench.desks, found, campaign_id, lead.id, source=source, labels=labels
+        )
     return UploadReport.of(report, rows.refused)

@@ -65,7 +65,11 @@ class PromptPage(BaseModel):
     items: list[StoredPrompt]
 
 
-@router.post("/prompts", status_code=201, responses={200: {"model": StoredPrompt, "description": "It was there already"}})
+@router.post(
+    "/prompts",
+    status_code=201,
+    responses={200: {"model": StoredPrompt, "description": "It was there already"}},
+)
 def add_prompt(new: NewPrompt, lead: Lead, response: Response) -> StoredPrompt:
     """Add one prompt; the same text or chat twice is one prompt."""
     given = new.model_dump(exclude={"attributes"}, exclude_none=True)
@@ -96,7 +100,13 @@ def list_prompts(
 ) -> PromptPage:
     """Prompts whose text holds ``search``, in any of the categories, with the tag."""
     rows, total = prompts.page(
-        workbench().store, search=search, categories=category, tag=tag, archived=archived, offset=offset, limit=limit
+        workbench().store,
+        search=search,
+        categories=category,
+        tag=tag,
+        archived=archived,
+        offset=offset,
+        limit=limit,
     )
     return PromptPage(total=total, items=[StoredPrompt.of(row) for row in rows])
 

@@ -39,7 +39,19 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
 }
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
+ALGORITHMS = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+)
 """What an id_token may be signed with: the provider's own key, never a shared secret or nothing."""
 
 
@@ -52,7 +64,11 @@ def announce_first_admin(bench: Workbench, port: int) -> None:
 def sign_in_routes() -> list[BaseRoute]:
     """Everything under /auth."""
     session = Middleware(
-        SessionMiddleware, secret_key=secrets.token_urlsafe(32), session_cookie="attune_oidc", max_age=600, path="/auth/oidc"
+        SessionMiddleware,
+        secret_key=secrets.token_urlsafe(32),
+        session_cookie="attune_oidc",
+        max_age=600,
+        path="/auth/oidc",
     )
     return [
         Route("/auth/sign-in", _ask, methods=["GET"]),
@@ -201,25 +217,33 @@ async def _sign_out(request: Request) -> Response:
 # A one-time link ------------------------------------------------------------------------------------------------------
 
 
-def _invitation_page(account: AccountRow | None, login: str = "", name: str = "", error: str = "") -> Response:
+def _invitation_page(
+    account: AccountRow | None, login: str = "", name: str = "", error: str = ""
+) -> Response:
     password = Field(
         "password", "Password", "password", "new-password", hint=f"At least {MIN_PASSWORD} characters."
     )
     status = 422 if error else 200
     if account is not None:
         text = f"You sign in as {account.login}."
-        return _page("Choose a password", status, text=text, fields=[password], action="Save and sign in", error=error)
+        return _page(
+            "Choose a password", status, text=text, fields=[password], action="Save and sign in", error=error
+        )
     fields = [
         Field("login", "Login", "text", "username", login),
         Field("name", "Name", "text", "name", name, "As others see it."),
         password,
     ]
     text = "Nobody can sign in yet. You make people and give them roles afterwards."
-    return _page("Make the first admin", status, text=text, fields=fields, action="Make the account", error=error)
+    return _page(
+        "Make the first admin", status, text=text, fields=fields, action="Make the account", error=error
+    )
 
 
 def _used_up() -> Response:
-    return _page("This link does not work", 404, text="It was used already or has expired. Ask an admin for a new one.")
+    return _page(
+        "This link does not work", 404, text="It was used already or has expired. Ask an admin for a new one."
+    )
 
 
 def _invited(request: Request) -> Response:

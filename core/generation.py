@@ -8,6 +8,9 @@ from typing import Any
 
 from core.records import Message, Pair, Prompt, Response
 
+MOST_CANDIDATES = 16
+"""Answers a prompt may get in one go."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -99,24 +102,26 @@ def generate_pairs(
     complete_a: Complete,
     complete_b: Complete,
     *,
-    on_result: Callable[[Pair | Failure], None],
+    on_result: Callable[[list[Pair | Failure]], None],
     workers: int = 4,
+    candidates: int = 2,
     should_stop: Callable[[], bool] = lambda: False,
     patience: float = 5.0,
 ) -> None:
-    """Answer every prompt twice, ``workers`` prompts at a time.
+    """Answer every prompt, ``workers`` prompts at a time: side A once, side B until there are ``candidates`` in all.
 
+    Each different answer of B makes a pair with A's, so that best-of-n has ``candidates - 1`` pairs to choose by.
     ``on_result`` is called in this thread, once a prompt, in the order in which they finish. A prompt whose
     provider fails is a Failure and costs only itself. Once ``should_stop`` says so no prompt is begun, and
     those under way have ``patience`` seconds to finish.
     """
     todo = iter(prompts)
-    running: set[Future[Pair | Failure]] = set()
+    running: set[Future[list[Pair | Failure]]] = set()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="generate")
     try:
         while not should_stop():
             for prompt in islice(todo, workers - len(running)):
-                running.add(pool.submit(_answer_twice, prompt, complete_a, complete_b))
+                running.add(pool.submit(_answer, prompt, complete_a, complete_b, candidates))
             if not running:
                 break
             finished, running = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
@@ -128,30 +133,26 @@ def generate_pairs(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _answer_twice(prompt: Prompt, complete_a: Complete, complete_b: Complete) -> Pair | Failure:
+def _answer(
+    prompt: Prompt, complete_a: Complete, complete_b: Complete, candidates: int
+) -> list[Pair | Failure]:
+    found: dict[str, Pair | Failure] = {}
     try:
         a = complete_a(prompt, 0)
-        for attempt in range(2):
+        for attempt in range(candidates):
             b = complete_b(prompt, attempt)
             if a.text.strip() != b.text.strip():
-                return Pair(prompt, a, b)
+                found.setdefault(b.text.strip(), Pair(prompt, a, b))
+            if len(found) == candidates - 1:
+                break
     except ProviderError as error:
-        return Failure(prompt.id, str(error))
-    return Failure(
-        prompt.id,
-        "Both sides gave the same answer, twice. Raise the temperature of B or choose another model.",
-    )
-
-
-def generate_candidates(prompt: Prompt, complete: Complete, n: int) -> list[Response]:
-    """Ask one side ``n`` times, for best-of-n; identical answers are given once. Raises ProviderError."""
-    if n < 1:
-        raise ValueError(f"The number of candidates must be at least 1, not {n}.")
-    found: dict[str, Response] = {}
-    for attempt in range(n):
-        response = complete(prompt, attempt)
-        found.setdefault(response.text.strip(), response)
-    return list(found.values())
+        return list(found.values()) or [Failure(prompt.id, str(error))]
+    return list(found.values()) or [
+        Failure(
+            prompt.id,
+            "Both sides gave the same answer, every time. Raise the temperature of B or choose another model.",
+        )
+    ]
 
 
 def prompt_to_row(prompt: Prompt) -> dict[str, Any]:

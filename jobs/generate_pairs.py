@@ -19,6 +19,7 @@ from typing import Any
 from core.generation import (
     CREATIVE,
     FOCUSED,
+    MOST_CANDIDATES,
     Failure,
     ProviderError,
     Sampling,
@@ -52,9 +53,11 @@ COLUMNS = (
 )
 
 
-def arguments(side_a: Side, side_b: Side, workers: int) -> Row:
-    """What job.json says of this job."""
-    return {"side_a": asdict(side_a), "side_b": asdict(side_b), "workers": workers}
+def arguments(side_a: Side, side_b: Side, workers: int, candidates: int = 2) -> Row:
+    """What job.json says of this job; ``candidates`` is the answers a prompt gets in all. Raises ValueError."""
+    if not 2 <= candidates <= MOST_CANDIDATES:
+        raise ValueError(f"The candidates must be 2 to {MOST_CANDIDATES}, not {candidates}.")
+    return {"side_a": asdict(side_a), "side_b": asdict(side_b), "workers": workers, "candidates": candidates}
 
 
 def write_prompts(run: Run, prompts: Iterable[Prompt]) -> int:
@@ -82,13 +85,20 @@ def work(run: Run, should_stop: Callable[[], bool]) -> Row:
     progress = Progress(run, total=len(prompts), done=len(have))
     with appending(results) as write:
 
-        def keep(result: Pair | Failure) -> None:
-            write(result_to_row(result))
-            progress.step(failed=isinstance(result, Failure))
+        def keep(results: list[Pair | Failure]) -> None:
+            for result in results:
+                write(result_to_row(result))
+            progress.step(failed=isinstance(results[0], Failure))
 
         todo = (prompt for prompt in prompts if prompt.id not in have)
         generate_pairs(
-            todo, complete_a, complete_b, on_result=keep, workers=told["workers"], should_stop=should_stop
+            todo,
+            complete_a,
+            complete_b,
+            on_result=keep,
+            workers=told["workers"],
+            candidates=told["candidates"],
+            should_stop=should_stop,
         )
     progress.tell()
     pairs, failures = _write_artifacts(run, results)
@@ -155,6 +165,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--output", type=Path, metavar="DIR", help="the run directory; an unfinished one goes on"
     )
     parser.add_argument("--workers", type=int, default=4, help="prompts under way at once (default 4)")
+    parser.add_argument("--candidates", type=int, default=2, help="answers a prompt gets in all (default 2)")
     kinds: dict[str, type] = {
         "model": str,
         "temperature": float,
@@ -176,7 +187,9 @@ def run_from_options(options: Namespace) -> Run:
     if options.workers < 1:
         raise JobError(f"--workers must be at least 1, not {options.workers}.")
     try:
-        told = arguments(_side(options, "a", FOCUSED), _side(options, "b", CREATIVE), options.workers)
+        told = arguments(
+            _side(options, "a", FOCUSED), _side(options, "b", CREATIVE), options.workers, options.candidates
+        )
         prompts = _read_file(options.prompts)
     except (FileError, OSError, ValueError) as error:
         raise JobError(str(error)) from error
@@ -184,7 +197,7 @@ def run_from_options(options: Namespace) -> Run:
     if run.job_file.exists():
         before = run.job()["arguments"]
         frozen = {prompt_from_row(row).id for row in read_lines(run.inputs / "prompts.jsonl")}
-        same = [before[s] == told[s] for s in ("side_a", "side_b")]
+        same = [before[s] == told[s] for s in ("side_a", "side_b", "candidates")]
         if not all(same) or frozen != {prompt.id for prompt in prompts}:
             raise JobError(
                 f"{options.output} holds a run with other prompts or settings: choose another --output, or repeat "

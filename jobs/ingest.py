@@ -34,9 +34,16 @@ def launcher(runs_dir: Path) -> Launcher:
 
 
 def start_generation(
-    bench: Workbench, prompts: Sequence[Prompt], campaign_id: str, a: Side, b: Side, workers: int, actor: str
+    bench: Workbench,
+    prompts: Sequence[Prompt],
+    campaign_id: str,
+    a: Side,
+    b: Side,
+    workers: int,
+    actor: str,
+    candidates: int = 2,
 ) -> JobRow:
-    """Start a job that has two answers to each prompt generated; its pairs enter the campaign when it ends."""
+    """Start a job that has each prompt answered; its pairs enter the campaign when it ends. Raises ValueError."""
     now = datetime.now(UTC)
     label = f"{len(prompts)} prompts · {a.provider} and {b.provider}"
     row = JobRow(
@@ -48,7 +55,7 @@ def start_generation(
         created_at=now,
     )
     jobs = launcher(bench.settings.runs_dir)
-    run = jobs.create(row.id, row.kind, generate_pairs.arguments(a, b, workers))
+    run = jobs.create(row.id, row.kind, generate_pairs.arguments(a, b, workers, candidates))
     generate_pairs.write_prompts(run, prompts)
     with bench.store.writing() as session:
         session.add(row)

@@ -97,7 +97,8 @@ def submit(turn: Turn, side: Side | None = None) -> None:
             lease.annotator, lease.pair_id, said_now, datetime.now(UTC), source="person", lease_id=lease.id
         )
     except NotAccepted as error:
-        turn.refused, turn.chosen = str(error), side
+        twice = "You have judged this pair already, perhaps in another tab"
+        turn.refused, turn.chosen = twice if error.code == "judged" else str(error), side
     except InvalidJudgement as error:
         tell(str(error))
     else:

@@ -65,7 +65,9 @@ def details(campaign: CampaignRow, name: str, draft: Draft) -> None:
     strength, confidence, reason = st.columns([3, 3, 5])
     if campaign.strength:
         with strength.container(key="strength"):
-            _segments("By how much · Q W E", [*STRENGTHS], STRENGTHS.__getitem__, _field(name, "strength", draft))
+            _segments(
+                "By how much · Q W E", [*STRENGTHS], STRENGTHS.__getitem__, _field(name, "strength", draft)
+            )
     with confidence.container(key="confidence"):
         _segments("How sure are you · 1 to 5", [*range(1, 6)], str, _field(name, "confidence", draft))
     with reason.container(key="reason"):

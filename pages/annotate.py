@@ -1,6 +1,5 @@
 """Annotate: one pair after another, two answers side by side, mostly from the keyboard."""
 
-from datetime import timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -10,6 +9,7 @@ from core.queueing import NotAccepted, Nothing
 from core.roles import Identity
 from pages import _pair, _verdict
 from pages._clock import desk
+from pages._progress import estimate
 from pages._session import campaign, read, require
 from pages._turn import (
     Turn,
@@ -83,11 +83,12 @@ def progress() -> None:
     if isinstance(turn, Turn):
         watch(turn)
     found = read(progress_of, chosen.id)
+    share = found.done / found.wanted if found.wanted else 0.0
     with st.container(key="progress", horizontal=True, vertical_alignment="center"):
-        share = found.done / found.wanted if found.wanted else 0.0
         st.progress(share, width=140)
-        left = "" if found.work_left is None else f", about {spoken(found.work_left)} of work"
-        st.caption(f"{chosen.name}: {share:.0%} done, {found.left:,} left{left}".replace(":", r"\:", 1))
+        st.caption(
+            f"{share:.0%} of the campaign, {found.left:,} judgements left. {estimate(found)}", width="stretch"
+        )
 
 
 @st.fragment
@@ -216,11 +217,11 @@ def nothing(state: Nothing, who: Identity, campaign_id: str) -> None:
             "%H\\:%M"
         )
         st.info(
-            f"**Nothing for you just now.** What is left, {state.held:,} pairs, is in other hands; the first comes back at "
+            f"**Nothing for you just now.** What is left, {state.held:,} pair{'s' if state.held > 1 else ''}, is in other hands; the first comes back at "
             f"{when} if it is not judged by then. This page watches for it.",
             icon=":material/hourglass_top:",
         )
-        wait(campaign_id)
+        wait(state)
     elif not found.pairs:
         st.info("**This campaign has no pairs yet.**", icon=":material/inbox:")
         if who.may("lead"):
@@ -243,10 +244,10 @@ def nothing(state: Nothing, who: Identity, campaign_id: str) -> None:
 
 
 @st.fragment(run_every=5)
-def wait(campaign_id: str) -> None:
-    """Look for a pair that has come free; the timer is gone as soon as there is one."""
+def wait(state: Nothing) -> None:
+    """Look whether a pair has come free, or the last ones are judged; the timer is gone as soon as that is so."""
     who, chosen = require(), campaign()
-    if isinstance(turn_of(chosen, who), Turn):
+    if turn_of(chosen, who) != state:
         st.rerun()
 
 
@@ -256,12 +257,6 @@ def cheat_sheet() -> None:
     for number, (heading, keys) in enumerate(KEYS.items()):
         rows = "".join(f"| `{key}` | {meaning} |\n" for key, meaning in keys)
         columns[number % 2].markdown(f"**{heading}**\n\n| | |\n|---|---|\n{rows}")
-
-
-def spoken(span: timedelta) -> str:
-    """A length of time, rounded as people say it."""
-    minutes = round(span.total_seconds() / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:,.0f} h"
 
 
 main()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.generation import CREATIVE, FOCUSED, ProviderError, Sampling, Side
+from core.generation import CREATIVE, FOCUSED, MOST_CANDIDATES, ProviderError, Sampling, Side
 from core.records import Prompt
 from core.roles import Identity
 from jobs import ingest
@@ -41,9 +41,13 @@ def choose(here: CampaignRow) -> tuple[dict[str, object], int]:
     search_box, category_box, tag_box, all_box = st.columns([4, 3, 2, 2.6], vertical_alignment="bottom")
     search = search_box.text_input("Search prompts", placeholder="Words in the text, or an id")
     counts = dict(read(prompts.categories))
-    categories = category_box.multiselect("Category", counts, format_func=lambda n: f"{n} ({counts[n]:,})", placeholder="All")
+    categories = category_box.multiselect(
+        "Category", counts, format_func=lambda n: f"{n} ({counts[n]:,})", placeholder="All"
+    )
     tag = tag_box.selectbox("Tag", read(prompts.tags), index=None, placeholder="All")
-    again = all_box.toggle("Also those with pairs", help="Otherwise only prompts that have no pair in this campaign yet.")
+    again = all_box.toggle(
+        "Also those with pairs", help="Otherwise only prompts that have no pair in this campaign yet."
+    )
     wanted = {"search": search.strip(), "categories": tuple(categories), "tag": tag,
               "without_pairs_in": None if again else here.id}  # fmt: skip
     total = read(prompts.page, **wanted, limit=1)[1]
@@ -69,7 +73,9 @@ def side(letter: str, manner: str, default: Side) -> Side | None:
     model = right.text_input("Model", key=f"model {letter}", placeholder="The provider’s default", **kept)
     temperature = left.slider("Temperature", 0.0, 2.0, default.sampling.temperature, 0.05, key=f"temperature {letter}",
                               help="At 0 the likeliest word is always taken; higher varies more.", **kept)  # fmt: skip
-    tokens = right.number_input("Max tokens", 1, 200_000, default.sampling.max_tokens, key=f"tokens {letter}", **kept)
+    tokens = right.number_input(
+        "Max tokens", 1, 200_000, default.sampling.max_tokens, key=f"tokens {letter}", **kept
+    )
     system = st.text_area("System prompt", key=f"system {letter}", height=70, placeholder="None", **kept)
     if reason := missing[provider]:
         st.warning(plain(reason), icon=":material/key:")
@@ -77,26 +83,51 @@ def side(letter: str, manner: str, default: Side) -> Side | None:
     return Side(provider, Sampling(model.strip() or None, temperature, int(tokens), system.strip() or None))
 
 
-def start(who: Identity, here: CampaignRow, wanted: dict[str, object], total: int, a: Side | None, b: Side | None) -> None:
+def start(
+    who: Identity, here: CampaignRow, wanted: dict[str, object], total: int, a: Side | None, b: Side | None
+) -> None:
     turn = st.session_state.setdefault("generate turn", 0)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         count = st.number_input(f"Prompts, of {total:,}", 1, total, min(total, USUAL), key=f"count {wanted}", width=160,
                                 help="The newest first.")  # fmt: skip
-        workers = st.number_input("At once", 1, MOST_WORKERS, 4, width=110, help="Prompts under way at the same time.")
+        workers = st.number_input(
+            "At once", 1, MOST_WORKERS, 4, width=110, help="Prompts under way at the same time."
+        )
+        candidates = st.number_input("Answers a prompt", 2, MOST_CANDIDATES, 2, width=150,
+                                     help="One by A, the rest by B; each of B’s makes a pair with A’s.")  # fmt: skip
         off = a is None or b is None
-        st.button("Try on one", icon=":material/science:", disabled=off, on_click=attempt, args=(wanted, total, a, b))
-        st.button(f"Generate {count:,} pair{'s' if count > 1 else ''}", type="primary", icon=":material/auto_awesome:",
-                  key=f"generate {turn}", disabled=off, on_click=launch, args=(turn, here.id, wanted, int(count), a, b, int(workers), who.id))  # fmt: skip
+        st.button(
+            "Try on one",
+            icon=":material/science:",
+            disabled=off,
+            on_click=attempt,
+            args=(wanted, total, a, b),
+        )
+        pairs = count * (candidates - 1)
+        st.button(f"Generate {pairs:,} pair{'s' if pairs > 1 else ''}", type="primary", icon=":material/auto_awesome:",
+                  key=f"generate {turn}", disabled=off, on_click=launch, args=(turn, here.id, wanted, int(count), a, b, int(workers), int(candidates), who.id))  # fmt: skip
     if "trial" in st.session_state:
         trial(*st.session_state["trial"])
 
 
-def launch(turn: int, campaign_id: str, wanted: dict[str, object], count: int, a: Side, b: Side, workers: int, actor: str) -> None:
+def launch(
+    turn: int,
+    campaign_id: str,
+    wanted: dict[str, object],
+    count: int,
+    a: Side,
+    b: Side,
+    workers: int,
+    candidates: int,
+    actor: str,
+) -> None:
     """Start the job, once for each time the page offered it."""
     if turn != st.session_state["generate turn"]:
         return
     rows, _ = prompts.page(workbench().store, **wanted, limit=count)
-    ingest.start_generation(workbench(), [prompts.record(row) for row in rows], campaign_id, a, b, workers, actor)
+    ingest.start_generation(
+        workbench(), [prompts.record(row) for row in rows], campaign_id, a, b, workers, actor, candidates
+    )
     st.session_state["generate turn"] = turn + 1
     st.session_state.pop("trial", None)
 

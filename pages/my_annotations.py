@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import partial
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from storage import annotations
 from storage.tables import CampaignRow
 from storage.workbench import workbench
 
-PAGE = 50
+SIZE = 50
 
 
 def main() -> None:
@@ -39,16 +40,11 @@ def listed(chosen: CampaignRow, who: Identity) -> None:
     search = st.text_input(
         "Search",
         placeholder="Words of the prompt or of your reason",
-        icon=":material/search:",
-        label_visibility="collapsed",
+        key="mine search",
+        persist_state="session",
     )
-    at = (chosen.id, search)
-    if st.session_state.get("mine", (None, 0))[0] != at:
-        st.session_state["mine"] = (at, 0)
-    offset = st.session_state["mine"][1]
-    rows, total = read(
-        annotations.page, campaign_id=chosen.id, annotator_id=who.id, search=search, offset=offset, limit=PAGE
-    )
+    wanted = {"campaign_id": chosen.id, "annotator_id": who.id, "search": search.strip()}
+    total = read(annotations.page, **wanted, limit=1)[1]
     if not total:
         st.info(
             f"Nothing found for “{search}”."
@@ -57,6 +53,15 @@ def listed(chosen: CampaignRow, who: Identity) -> None:
             icon=":material/search_off:" if search else ":material/inbox:",
         )
         return
+    at = st.container()
+    left, right = st.columns(2, vertical_alignment="center")
+    pages = ceil(total / SIZE)
+    number = right.pagination(pages, key=f"mine page {wanted}") if pages > 1 else 1
+    first = (number - 1) * SIZE
+    rows, _ = read(annotations.page, **wanted, offset=first, limit=SIZE)
+    left.caption(
+        f"{first + 1:,} to {first + len(rows):,} of {total:,}, the newest first. Click one to open it."
+    )
     zone = ZoneInfo(st.context.timezone or "UTC")
     table = [
         {
@@ -70,39 +75,20 @@ def listed(chosen: CampaignRow, who: Identity) -> None:
         }
         for row in rows
     ]
-    key = f"table {at} {offset}"
-    st.dataframe(
+    key = f"mine rows {wanted} {number}"
+    at.dataframe(
         table,
         key=key,
         hide_index=True,
-        height="content" if len(rows) < 15 else 560,
+        placeholder="",
+        height=min(37 + 35 * len(rows), 500),
         on_select=partial(opens, key, [row["id"] for row in rows]),
-        selection_mode="single-row",
+        selection_mode=["single-row", "single-cell"],
         column_config={
             "Prompt": st.column_config.TextColumn(width="large"),
             "Seconds": st.column_config.NumberColumn(format="%.0f"),
         },
     )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(
-            f"{offset + 1:,} to {offset + len(rows):,} of {total:,}. Choose a row to open it.",
-            width="content",
-        )
-        st.button(
-            "Newer",
-            icon=":material/chevron_left:",
-            disabled=not offset,
-            on_click=turn_page,
-            args=(at, offset - PAGE),
-        )
-        older = offset + PAGE
-        st.button(
-            "Older",
-            icon=":material/chevron_right:",
-            disabled=older >= total,
-            on_click=turn_page,
-            args=(at, older),
-        )
 
 
 def one(row: dict[str, Any], chosen: CampaignRow, who: Identity) -> None:
@@ -155,16 +141,13 @@ def past(row: dict[str, Any], who: Identity) -> str:
 
 
 def opens(key: str, ids: list[str]) -> None:
-    chosen = st.session_state[key]["selection"]["rows"]
-    st.session_state["opened"] = ids[chosen[0]] if chosen else None
+    chosen = st.session_state[key]["selection"]
+    places = chosen["rows"] or [row for row, _ in chosen["cells"]]
+    st.session_state["opened"] = ids[places[0]] if places else None
 
 
 def opens_none() -> None:
     st.session_state["opened"] = None
-
-
-def turn_page(at: tuple[str, str], offset: int) -> None:
-    st.session_state["mine"] = (at, offset)
 
 
 def change_to(annotation_id: str, side: Side) -> None:

@@ -22,7 +22,9 @@ def test_the_map_is_the_tree() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    documented = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", README.split("## Configuration")[1].split("##")[0]))
+    documented = set(
+        re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", README.split("## Configuration")[1].split("##")[0])
+    )
     assert documented == {str(field.validation_alias) for field in Settings.model_fields.values()}
 
 

@@ -136,7 +136,10 @@ def test_a_cookie_changes_nothing_unless_the_page_is_ours(team: Team) -> None:
              ({"Referer": "http://evil.example/x"}, 403), ({"Origin": "http://[bad"}, 403),
              ({"Origin": team.server.url}, 201), ({"Referer": f"{team.server.url}/prompts"}, 200)]  # fmt: skip
     for headers, status in tries:
-        assert httpx.post(url, json={"text": "Who asks?"}, cookies=session, headers=headers).status_code == status
+        assert (
+            httpx.post(url, json={"text": "Who asks?"}, cookies=session, headers=headers).status_code
+            == status
+        )
 
 
 def test_an_annotator_is_nobody_else(team: Team) -> None:
@@ -173,7 +176,9 @@ def test_an_annotator_is_nobody_else(team: Team) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/", "/api/prompts"])
-def test_sign_in_off_serves_this_machine_only(off: Server, headers: dict[str, str], status: int, path: str) -> None:
+def test_sign_in_off_serves_this_machine_only(
+    off: Server, headers: dict[str, str], status: int, path: str
+) -> None:
     assert httpx.get(off.url + path, headers=headers).status_code == status
 
 

@@ -39,7 +39,9 @@ def test_a_pairs_file_that_is_none(client: httpx.Client, kind: str) -> None:
     name, content, status, says = FILES[kind]
     before = client.get("/pairs").json()["total"], client.get("/prompts").json()["total"]
     answer = client.post("/pairs/upload", files={"file": (name, content)}, data={"format": "csv"})
-    assert answer.status_code == (422 if kind == "every line broken" or "column" in answer.text else status), answer.text
+    assert answer.status_code == (
+        422 if kind == "every line broken" or "column" in answer.text else status
+    ), answer.text
     assert says in answer.text or "no column for" in answer.text
     assert (client.get("/pairs").json()["total"], client.get("/prompts").json()["total"]) == before
 
@@ -74,13 +76,17 @@ JUDGED = {"prompt": "bad judgement", "response_a": "x", "response_b": "y", "anno
     ],
     ids=str,
 )
-def test_a_judgement_that_is_none_costs_only_itself(client: httpx.Client, change: dict[str, Any], field: str) -> None:
+def test_a_judgement_that_is_none_costs_only_itself(
+    client: httpx.Client, change: dict[str, Any], field: str
+) -> None:
     tag = str(change)[:40]
     good = {**JUDGED, "prompt": f"bad judgement {tag}", "pair_id": f"same {tag}", "confidence": 3, "seconds": 1.5, "submitted_at": "2026-01-01T00:00:00Z"}  # fmt: skip
     wrong = good | {"annotator": "Bea"} | change
     wrong["pair_id"] = good["pair_id"] if field == "pair_id" else f"other {tag}"
     answer = client.post(
-        "/pairs/upload", files={"file": ("j.json", json.dumps([good, wrong]).encode())}, data={"format": "annotated"}
+        "/pairs/upload",
+        files={"file": ("j.json", json.dumps([good, wrong]).encode())},
+        data={"format": "annotated"},
     )
     report = answer.json()
     assert (report["added"], report["annotations"]) == (1, 1)
@@ -158,7 +164,14 @@ def test_strange_searches(client: httpx.Client) -> None:
     for route in ("/prompts?search=%00", "/pairs?category=a%00", "/annotations/next?annotator=%00"):
         answer = client.get(route)
         assert answer.status_code == 422 and "NUL" in answer.json()["detail"]
-    for route in ("/pairs/x_none", "/pairs/%00", "/pairs/a%0Ab", "/pairs/..%5C..", "/pairs/%2e%2e/prompts", "/pairs/é"):
+    for route in (
+        "/pairs/x_none",
+        "/pairs/%00",
+        "/pairs/a%0Ab",
+        "/pairs/..%5C..",
+        "/pairs/%2e%2e/prompts",
+        "/pairs/é",
+    ):
         answer = client.get(route)
         assert answer.status_code == 404 and answer.json()["detail"]
     assert client.get("/no/such/route").status_code == 404

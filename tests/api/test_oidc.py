@@ -51,7 +51,14 @@ class Provider:
         assert base64.urlsafe_b64encode(challenge).rstrip(b"=").decode() == self.asked["code_challenge"]
         assert form["redirect_uri"] == self.asked["redirect_uri"]
         now = int(time.time())
-        base = {"iss": self.issuer, "aud": "attune", "sub": "1", "iat": now, "exp": now + 60, "nonce": self.asked["nonce"]}
+        base = {
+            "iss": self.issuer,
+            "aud": "attune",
+            "sub": "1",
+            "iat": now,
+            "exp": now + 60,
+            "nonce": self.asked["nonce"],
+        }
         token = self.sign(self.lie({**base, **self.claims}))
         return {"access_token": "x", "token_type": "Bearer", **({"id_token": token} if token else {})}
 
@@ -63,7 +70,10 @@ def provider() -> Iterator[Provider]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
-            answers = {"/.well-known/openid-configuration": it.metadata, "/jwks": lambda: {"keys": [KEY.as_dict(private=False)]}}
+            answers = {
+                "/.well-known/openid-configuration": it.metadata,
+                "/jwks": lambda: {"keys": [KEY.as_dict(private=False)]},
+            }
             self._answer(answers[path]())
 
         def do_POST(self) -> None:
@@ -90,7 +100,9 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: Provider) -> Iterator[tuple[str, Workbench]]:
+def site(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: Provider
+) -> Iterator[tuple[str, Workbench]]:
     env = {
         "ATTUNE_AUTH": "oidc",
         "ATTUNE_OIDC_ISSUER": provider.url,
@@ -105,7 +117,9 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: Provider) ->
 def come_back(client: httpx.Client, provider: Provider, **changed: str) -> httpx.Response:
     """Go to the provider and come back with a code."""
     there = client.get("/auth/oidc")
-    provider.asked = {name: values[0] for name, values in parse_qs(urlsplit(there.headers["location"]).query).items()}
+    provider.asked = {
+        name: values[0] for name, values in parse_qs(urlsplit(there.headers["location"]).query).items()
+    }
     back = {"code": "c", "state": provider.asked["state"], **changed}
     return client.get(provider.asked["redirect_uri"], params=back)
 
@@ -119,7 +133,7 @@ def test_signing_in(site: tuple[str, Workbench], provider: Provider) -> None:
         assert provider.asked["redirect_uri"] == f"{url}/auth/oidc/callback"
         assert provider.asked["code_challenge_method"] == "S256" and "openid" in provider.asked["scope"]
         assert client.get("/api/prompts").status_code == 200
-    account, = people.accounts(bench.store)
+    (account,) = people.accounts(bench.store)
     assert (account.login, account.name, account.role) == ("ada@example.org", "Ada Lovelace", "admin")
     provider.claims |= {"email": "eve@example.org", "sub": "2"}
     with httpx.Client(base_url=url) as client:
@@ -133,7 +147,10 @@ def test_signing_in(site: tuple[str, Workbench], provider: Provider) -> None:
 
 
 def unsigned(claims: Claims) -> str:
-    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in ({"alg": "none"}, claims)]
+    parts = [
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+        for part in ({"alg": "none"}, claims)
+    ]
     return f"{parts[0]}.{parts[1]}."
 
 

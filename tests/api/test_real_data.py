@@ -13,9 +13,18 @@ from tests.ukp import ukp_rows
 def test_ukp_goes_in_whole_and_its_agreement_comes_out(shared_data: Path, tmp_path: Path) -> None:
     content = "\n".join(json.dumps(row) for _, row in ukp_rows(shared_data)).encode()
     with serve(tmp_path) as server, httpx.Client(base_url=f"{server.url}/api", timeout=300) as client:
-        form = {"files": {"file": ("ukp.jsonl", content)}, "data": {"format": "annotated", "source": "UKPConvArg1"}}
+        form = {
+            "files": {"file": ("ukp.jsonl", content)},
+            "data": {"format": "annotated", "source": "UKPConvArg1"},
+        }
         report = client.post("/pairs/upload", **form).json()  # type: ignore[arg-type]
-        assert report == {"added": 13_458, "duplicate": 0, "annotations": 67_129, "annotators": 3_788, "refused": []}
+        assert report == {
+            "added": 13_458,
+            "duplicate": 0,
+            "annotations": 67_129,
+            "annotators": 3_788,
+            "refused": [],
+        }
         assert client.get("/annotations", params={"limit": 1}).json()["total"] == 67_129
         assert client.get("/pairs", params={"limit": 1}).json()["total"] == 13_458
 
@@ -44,7 +53,9 @@ def test_hh_rlhf_as_published(shared_data: Path, client: httpx.Client) -> None:
         pytest.skip("hh_rlhf_raw holds no JSONL")
     refused = 0
     for file in files:
-        answer = client.post("/pairs/upload", files={"file": (file.name, file.read_bytes())}, data={"format": "hh"})
+        answer = client.post(
+            "/pairs/upload", files={"file": (file.name, file.read_bytes())}, data={"format": "hh"}
+        )
         report = answer.json()
         assert report["added"] > 0
         refused += len(report["refused"])

@@ -29,7 +29,13 @@ def fetch(client: httpx.Client, annotator: str) -> dict[str, Any]:
 
 
 def answer_to(found: dict[str, Any], annotator: str, **rest: Any) -> dict[str, Any]:
-    return {"pair_id": found["pair_id"], "lease_id": found["lease_id"], "annotator": annotator, "choice": "a", **rest}
+    return {
+        "pair_id": found["pair_id"],
+        "lease_id": found["lease_id"],
+        "annotator": annotator,
+        "choice": "a",
+        **rest,
+    }
 
 
 def test_health_and_documentation_need_nothing_from_outside(client: httpx.Client) -> None:
@@ -42,7 +48,12 @@ def test_health_and_documentation_need_nothing_from_outside(client: httpx.Client
 
 
 def test_prompts(client: httpx.Client) -> None:
-    new = {"text": "Why is the sky blue?\u2028Really?", "category": "physics", "tags": ["light"], "attributes": {"lang": "en"}}
+    new = {
+        "text": "Why is the sky blue?\u2028Really?",
+        "category": "physics",
+        "tags": ["light"],
+        "attributes": {"lang": "en"},
+    }
     first = client.post("/prompts", json=new)
     assert first.status_code == 201
     stored = first.json()
@@ -52,14 +63,25 @@ def test_prompts(client: httpx.Client) -> None:
     assert (again.status_code, again.json()["id"]) == (200, stored["id"])
     chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Sky?"}]
     assert client.post("/prompts", json={"messages": chat}).json()["messages"] == chat
-    for query in ({"search": "SKY BLUE"}, {"category": ["physics", "x"]}, {"tag": "light"}, {"search": stored["id"]}):
+    for query in (
+        {"search": "SKY BLUE"},
+        {"category": ["physics", "x"]},
+        {"tag": "light"},
+        {"search": stored["id"]},
+    ):
         page = client.get("/prompts", params=query).json()
         assert (page["total"], page["items"][0]["id"]) == (1, stored["id"])
     assert client.get("/prompts", params={"tag": "light", "offset": 1}).json() == {"total": 1, "items": []}
 
 
 def test_prompts_upload(client: httpx.Client) -> None:
-    rows = [{"prompt": "Upload one", "topic": "t"}, {"prompt": ""}, {"prompt": "Upload one"}, {"prompt": ["Hi", "Ho"]}, 7]
+    rows = [
+        {"prompt": "Upload one", "topic": "t"},
+        {"prompt": ""},
+        {"prompt": "Upload one"},
+        {"prompt": ["Hi", "Ho"]},
+        7,
+    ]
     content = "\n".join([json.dumps(row) for row in rows] + ["{broken"]).encode()
     answer = client.post("/prompts/upload", files={"file": ("p.jsonl", content)}, data={"category": "mine"})
     report = answer.json()
@@ -78,11 +100,18 @@ def test_generate(client: httpx.Client) -> None:
     }
     made = client.post("/generate", json=wanted).json()
     assert made["added"] == 2 and len(made["pair_ids"]) == 2
-    assert sorted(failed["reason"] for failed in made["failed"]) == ["The text is empty.", "There is no prompt with this id."]
-    pair = next(p for p in (client.get(f"/pairs/{i}").json() for i in made["pair_ids"]) if p["prompt"]["id"] == stored)
+    assert sorted(failed["reason"] for failed in made["failed"]) == [
+        "The text is empty.",
+        "There is no prompt with this id.",
+    ]
+    pair = next(
+        p for p in (client.get(f"/pairs/{i}").json() for i in made["pair_ids"]) if p["prompt"]["id"] == stored
+    )
     assert pair["response_a"]["text"] != pair["response_b"]["text"]
     assert pair["response_a"]["params"]["temperature"] == 0.2
-    assert {"temperature": 1.3, "system": "Be odd.", "seed": 5}.items() <= pair["response_b"]["params"].items()
+    assert {"temperature": 1.3, "system": "Be odd.", "seed": 5}.items() <= pair["response_b"][
+        "params"
+    ].items()
     for texts, says in (([], "0 prompts"), ([f"t {i}" for i in range(101)], "python -m jobs generate-pairs")):
         refused = client.post("/generate", json={"texts": texts})
         assert refused.status_code == 422 and says in refused.json()["detail"]
@@ -94,19 +123,29 @@ def test_generate(client: httpx.Client) -> None:
 def test_pairs_of_every_format(client: httpx.Client) -> None:
     trl = {"prompt": "Format trl", "chosen": "yes", "rejected": "no"}
     hh = {name: f"\n\nHuman: Format hh\n\nAssistant: {name}" for name in ("chosen", "rejected")}
-    judged = {"prompt": "Format annotated", "response_a": "x", "response_b": "y", "annotator": "Zoe", "choice": "equal"}
+    judged = {
+        "prompt": "Format annotated",
+        "response_a": "x",
+        "response_b": "y",
+        "annotator": "Zoe",
+        "choice": "equal",
+    }
     for fmt, row in {"trl": trl, "hh": hh, "annotated": judged}.items():
         content = json.dumps([row, row, {"prompt": "nothing else"}]).encode()
         report = upload(client, "f.json", content, format=fmt, labels="annotations", source=f"source {fmt}")
-        assert (report["added"], report["duplicate"], len(report["refused"])) == (1, {"annotated": 0}.get(fmt, 1), 1)
+        assert (report["added"], report["duplicate"], len(report["refused"])) == (
+            1,
+            {"annotated": 0}.get(fmt, 1),
+            1,
+        )
         assert report["annotations"] == (2 if fmt == "annotated" else 1) or fmt != "annotated"
-        pair, = client.get("/pairs", params={"search": f"Format {fmt}"}).json()["items"]
+        (pair,) = client.get("/pairs", params={"search": f"Format {fmt}"}).json()["items"]
         assert pair["source"] == f"source {fmt}" and pair["annotations"] >= 1
     page = client.get("/annotations", params={"pair_id": pair["id"]}).json()
     assert {item["choice"] for item in page["items"]} == {"tie"} and page["items"][0]["annotator"] == "Zoe"
     gold = json.dumps([{**trl, "prompt": "Format gold"}]).encode()
     upload(client, "f.json", gold, format="trl", labels="gold")
-    pair, = client.get("/pairs", params={"search": "Format gold"}).json()["items"]
+    (pair,) = client.get("/pairs", params={"search": "Format gold"}).json()["items"]
     assert pair["gold"] == ("a" if pair["response_a"] == "yes" else "b") and pair["annotations"] == 0
 
 
@@ -122,19 +161,36 @@ def test_annotating(client: httpx.Client) -> None:
     stored = first.json()
     assert first.status_code == 201
     assert stored["preferred_id"] == found["response_b"]["id"] and stored["left"] == found["left"]
-    assert {"choice": "b", "strength": 2, "confidence": 4, "reason": "Clearer.", "seconds": 3.5}.items() <= stored.items()
+    assert {
+        "choice": "b",
+        "strength": 2,
+        "confidence": 4,
+        "reason": "Clearer.",
+        "seconds": 3.5,
+    }.items() <= stored.items()
     again = client.post("/annotations", json=said)
     assert (again.status_code, again.json()) == (200, stored)
     assert client.post("/annotations", json=said | {"choice": "a"}).status_code == 409
     assert fetch(client, "Ann")["pair_id"] != found["pair_id"]
 
-    changed = client.patch(f"/annotations/{stored['id']}", params={"annotator": "Ann"}, json={"choice": "tie"}).json()
+    changed = client.patch(
+        f"/annotations/{stored['id']}", params={"annotator": "Ann"}, json={"choice": "tie"}
+    ).json()
     assert (changed["choice"], changed["supersedes"], changed["left"]) == ("tie", stored["id"], found["left"])
-    assert client.patch(f"/annotations/{stored['id']}", params={"annotator": "Ann"}, json={"choice": "a"}).status_code == 409
+    assert (
+        client.patch(
+            f"/annotations/{stored['id']}", params={"annotator": "Ann"}, json={"choice": "a"}
+        ).status_code
+        == 409
+    )
     assert client.delete(f"/annotations/{changed['id']}", params={"annotator": "Bea"}).status_code == 404
     undone = client.delete(f"/annotations/{changed['id']}", params={"annotator": "Ann"}).json()
     back = fetch(client, "Ann")
-    assert (back["lease_id"], back["pair_id"], back["left"]) == (undone["lease_id"], found["pair_id"], found["left"])
+    assert (back["lease_id"], back["pair_id"], back["left"]) == (
+        undone["lease_id"],
+        found["pair_id"],
+        found["left"],
+    )
     mine = {"pair_id": found["pair_id"], "annotator_id": stored["annotator_id"]}
     assert client.get("/annotations", params=mine).json()["total"] == 0
 
@@ -177,11 +233,24 @@ def test_what_cannot_be_taken(client: httpx.Client) -> None:
         ({"campaign": "c_none"}, 404, "campaign"),
     ]
     for change, status, field in tries:
-        answer = client.post("/annotations", content=json.dumps(good | change), headers={"Content-Type": "application/json"})
+        answer = client.post(
+            "/annotations", content=json.dumps(good | change), headers={"Content-Type": "application/json"}
+        )
         assert (answer.status_code, answer.json().get("field", "")) == (status, field), (change, answer.text)
     other = fetch(client, "Dan")
-    assert client.post("/annotations", json=answer_to(other, "Cas")).status_code == 404, "somebody else's lease"
-    for content in (b'{"seconds": NaN}', b"{", b"\xff", b"[" * 100_000, b'{"confidence": 1' + b"0" * 5000 + b"}", b"", b"null", b"[]"):
+    assert client.post("/annotations", json=answer_to(other, "Cas")).status_code == 404, (
+        "somebody else's lease"
+    )
+    for content in (
+        b'{"seconds": NaN}',
+        b"{",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"confidence": 1' + b"0" * 5000 + b"}",
+        b"",
+        b"null",
+        b"[]",
+    ):
         answer = client.post("/annotations", content=content, headers={"Content-Type": "application/json"})
         assert answer.status_code in (400, 422) and answer.json()["detail"]
     plain = client.post("/annotations", content=json.dumps(good), headers={"Content-Type": "text/plain"})
@@ -195,7 +264,12 @@ def test_a_pair_takes_k_annotators_and_a_double_click_counts_once(client: httpx.
     statuses: list[int] = []
 
     def judge(name: str) -> None:
-        said = {"pair_id": pair_id, "choice": "a", "annotator": name, "id": f"double-click-{name.replace(' ', '-')}"}
+        said = {
+            "pair_id": pair_id,
+            "choice": "a",
+            "annotator": name,
+            "id": f"double-click-{name.replace(' ', '-')}",
+        }
         statuses.append(client.post("/annotations", json=said).status_code)
 
     threads = [threading.Thread(target=judge, args=(f"cap {i // 2}",)) for i in range(12)]
@@ -274,10 +348,19 @@ def test_export(client: httpx.Client) -> None:
 
 def test_export_csv_comes_back_in(client: httpx.Client) -> None:
     awkward = 'He said "=1+1",\nthen <script>alert(1)</script>\u2028'
-    row = {"prompt": awkward, "response_a": "ä", "response_b": "🙂", "annotator": "Csv", "choice": "both_bad", "pair_id": "csv-1"}
+    row = {
+        "prompt": awkward,
+        "response_a": "ä",
+        "response_b": "🙂",
+        "annotator": "Csv",
+        "choice": "both_bad",
+        "pair_id": "csv-1",
+    }
     upload(client, "r.json", json.dumps([row]).encode(), format="annotated")
     content = client.get("/export/csv").content
-    found = [r for r in csv.DictReader(io.StringIO(content.decode(), newline="")) if r["external_id"] == "csv-1"]
+    found = [
+        r for r in csv.DictReader(io.StringIO(content.decode(), newline="")) if r["external_id"] == "csv-1"
+    ]
     assert [(r["prompt"], r["choice"], r["annotator"]) for r in found] == [(awkward, "both_bad", "Csv")]
     report = upload(client, "again.csv", content, format="annotated")
     assert (report["refused"], report["added"]) == ([], 0) or report["added"] >= 0
@@ -293,4 +376,6 @@ def test_script_in_texts_is_data(client: httpx.Client, off: Server) -> None:
 def test_names_in_a_header(client: httpx.Client) -> None:
     new = {"text": "Who adds me?"}
     for name, status in {"Grüße": 201, "x" * 101: 422}.items():
-        assert client.post("/prompts", json=new, headers={b"X-Attune-Name": name.encode()}).status_code == status
+        assert (
+            client.post("/prompts", json=new, headers={b"X-Attune-Name": name.encode()}).status_code == status
+        )

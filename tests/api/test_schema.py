@@ -32,9 +32,17 @@ CHECKS = [
 
 
 @pytest.mark.parametrize(("operation", "mode"), CASES)
-def test_every_operation_answers_as_documented(off: Server, operation: APIOperation, mode: GenerationMode) -> None:
+def test_every_operation_answers_as_documented(
+    off: Server, operation: APIOperation, mode: GenerationMode
+) -> None:
     @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+        database=None,
+    )
     def answers(case: Case) -> None:
         case.call_and_validate(base_url=f"{off.url}/api", checks=CHECKS)
 

@@ -122,7 +122,10 @@ def test_a_disabled_account_and_a_revoked_token_end_at_once(site: Site) -> None:
     lead = account(bench.store, "lead")
     token = people.create_token(bench.store, lead.id, "script", "admin")
     session = sign_in(url, "lead").cookies["attune_session"]
-    ways: list[dict[str, str]] = [{"Authorization": f"Bearer {token}"}, {"Cookie": f"attune_session={session}"}]
+    ways: list[dict[str, str]] = [
+        {"Authorization": f"Bearer {token}"},
+        {"Cookie": f"attune_session={session}"},
+    ]
 
     def status(way: dict[str, str]) -> int:
         return httpx.get(f"{url}/api/prompts", headers=way).status_code
@@ -166,7 +169,9 @@ def test_an_invitation_sets_a_password(site: Site) -> None:
     assert {a.login for a in people.accounts(bench.store)} == {"admin", "grace"}
     again = people.invite_again(bench.store, made.id, "admin")
     with browser(url) as client:
-        assert client.post(f"/auth/invitation/{again}", data={"password": "another password"}).status_code == 303
+        assert (
+            client.post(f"/auth/invitation/{again}", data={"password": "another password"}).status_code == 303
+        )
     assert sign_in(url, "grace").status_code == 401
     assert sign_in(url, "grace", "another password").status_code == 303
 
@@ -218,7 +223,11 @@ def test_files_and_floods_are_refused(team: Team) -> None:
 
 def test_sign_in_needs_our_own_page(team: Team) -> None:
     form = {"login": "admin", "password": PASSWORD}
-    for headers in ({}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site", "Origin": "null"}):
+    for headers in (
+        {},
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "null"},
+    ):
         assert httpx.post(f"{team.server.url}/auth/sign-in", data=form, headers=headers).status_code == 403
         assert httpx.post(f"{team.server.url}/auth/sign-out", headers=headers).status_code == 403
 

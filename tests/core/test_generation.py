@@ -12,7 +12,6 @@ from core.generation import (
     Failure,
     ProviderError,
     Sampling,
-    generate_candidates,
     generate_pairs,
     prompt_from_row,
     prompt_to_row,
@@ -36,7 +35,7 @@ def creative(prompt: Prompt, attempt: int) -> Response:
 
 def test_every_prompt_gets_its_pair_once() -> None:
     results: list[Pair | Failure] = []
-    generate_pairs(prompts(50), focused, creative, workers=8, on_result=results.append)
+    generate_pairs(prompts(50), focused, creative, workers=8, on_result=results.extend)
     assert sorted(r.prompt.text for r in results if isinstance(r, Pair)) == sorted(
         p.text for p in prompts(50)
     )
@@ -53,7 +52,7 @@ def test_a_failed_prompt_costs_only_itself() -> None:
         return creative(prompt, attempt)
 
     results: list[Pair | Failure] = []
-    generate_pairs(prompts(20), focused, sometimes, on_result=results.append)
+    generate_pairs(prompts(20), focused, sometimes, on_result=results.extend)
     failures = [r for r in results if isinstance(r, Failure)]
     lost = {p.id for p in prompts(20) if p.text.endswith("3")}
     assert {f.prompt_id for f in failures} == lost
@@ -69,16 +68,16 @@ def test_identical_answers_get_one_more_try() -> None:
         return Response("  Same.\n" if attempt == 0 else "Other.", "b")
 
     results: list[Pair | Failure] = []
-    generate_pairs(prompts(1), lambda p, n: Response("Same.", "a"), same_at_first, on_result=results.append)
+    generate_pairs(prompts(1), lambda p, n: Response("Same.", "a"), same_at_first, on_result=results.extend)
     assert isinstance(results[0], Pair) and results[0].response_b.text == "Other."
     assert asked == [0, 1]
 
 
 def test_identical_twice_is_refused_with_a_reason() -> None:
     results: list[Pair | Failure] = []
-    generate_pairs(prompts(1), focused, focused, on_result=results.append)
+    generate_pairs(prompts(1), focused, focused, on_result=results.extend)
     assert isinstance(results[0], Failure)
-    assert "the same answer, twice" in results[0].reason
+    assert "the same answer, every time" in results[0].reason
 
 
 def test_no_more_than_workers_at_once() -> None:
@@ -112,7 +111,7 @@ def test_stopping_takes_what_is_under_way_and_begins_no_more() -> None:
         slow,
         creative,
         workers=2,
-        on_result=results.append,
+        on_result=results.extend,
         should_stop=lambda: len(results) >= 2,
     )
     assert 2 <= len(results) == len(begun) <= 6
@@ -128,7 +127,7 @@ def test_stopping_does_not_wait_for_ever() -> None:
     started, results = time.monotonic(), list[Pair | Failure]()
     asked_to_stop = lambda: time.monotonic() - started > 0.2  # noqa: E731
     generate_pairs(
-        prompts(3), stuck, creative, on_result=results.append, should_stop=asked_to_stop, patience=0.2
+        prompts(3), stuck, creative, on_result=results.extend, should_stop=asked_to_stop, patience=0.2
     )
     assert time.monotonic() - started < 2
     assert results == []
@@ -147,10 +146,11 @@ def test_candidates() -> None:
     def three(prompt: Prompt, attempt: int) -> Response:
         return Response(f"Answer {attempt % 3}", "m")
 
-    texts = [r.text for r in generate_candidates(prompts(1)[0], three, 5)]
-    assert texts == ["Answer 0", "Answer 1", "Answer 2"]
-    with pytest.raises(ValueError, match="at least 1"):
-        generate_candidates(prompts(1)[0], three, 0)
+    results = list[Pair | Failure]()
+    generate_pairs(prompts(1), focused, three, candidates=6, on_result=results.extend)
+    pairs = [r for r in results if isinstance(r, Pair)]
+    assert {p.response_a.text for p in pairs} == {focused(prompts(1)[0], 0).text}
+    assert [p.response_b.text for p in pairs] == ["Answer 0", "Answer 1", "Answer 2"]
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": -0.1}, {"temperature": 2.5}, {"max_tokens": 0}])

@@ -38,7 +38,9 @@ def test_a_running_campaign_goes_on() -> None:
 
 def test_agreement_surely_below_its_target_comes_first_but_only_with_people() -> None:
     assert titles(replace(RUNNING, agreement=LOW))[0] == "Find out why annotators disagree"
-    assert "Find out why annotators disagree" not in titles(replace(RUNNING, agreement=LOW, human=0, simulated=150))
+    assert "Find out why annotators disagree" not in titles(
+        replace(RUNNING, agreement=LOW, human=0, simulated=150)
+    )
 
 
 def test_what_is_missing_is_asked_for() -> None:
@@ -62,13 +64,33 @@ def test_one_is_said_in_the_singular() -> None:
 counts = st.integers(0, 10)
 
 
-@given(counts, counts, counts, counts, st.integers(1, 3), counts, counts, st.booleans(), st.sampled_from([LOW, UNSURE, NONE]))
+@given(
+    counts,
+    counts,
+    counts,
+    counts,
+    st.integers(1, 3),
+    counts,
+    counts,
+    st.booleans(),
+    st.sampled_from([LOW, UNSURE, NONE]),
+)
 def test_there_is_always_a_next_step(
-    prompts: int, extra: int, pairs: int, done: int, k: int, human: int, simulated: int, guidelines: bool, agreement: Estimate
+    prompts: int,
+    extra: int,
+    pairs: int,
+    done: int,
+    k: int,
+    human: int,
+    simulated: int,
+    guidelines: bool,
+    agreement: Estimate,
 ) -> None:
     wanted = pairs * k
     done = min(done, wanted, human + simulated)
-    now = Situation(prompts, 0, pairs + extra, pairs, done, wanted, k, human, simulated, guidelines, 0.0, agreement)
+    now = Situation(
+        prompts, 0, pairs + extra, pairs, done, wanted, k, human, simulated, guidelines, 0.0, agreement
+    )
     found = next_steps(now)
     assert found
     assert len({step.title for step in found}) == len(found)

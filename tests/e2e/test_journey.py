@@ -77,12 +77,16 @@ def prompts_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         shared: Path = request.getfixturevalue("shared_data")
         return shared / "prompts" / "mt_bench.jsonl"
     path = tmp_path / "mt_bench.jsonl"
-    rows = ({"text": f"Explain the {'very ' * n}old question of tides.", "category": "general"} for n in range(80))
+    rows = (
+        {"text": f"Explain the {'very ' * n}old question of tides.", "category": "general"} for n in range(80)
+    )
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
-def test_from_prompts_to_a_file_that_holds_what_they_chose(team: Team, prompts_file: Path, tmp_path: Path) -> None:
+def test_from_prompts_to_a_file_that_holds_what_they_chose(
+    team: Team, prompts_file: Path, tmp_path: Path
+) -> None:
     ada, grace = team.ada, team.grace
     upload_prompts(ada, prompts_file)
     generate(ada, 80)
@@ -124,7 +128,9 @@ def upload_prompts(page: Page, file: Path) -> None:
     page.get_by_role("button", name="Add 80 rows").click()
     report = page.get_by_test_id("stMain")
     expect(report).to_contain_text("was taken in")
-    expect(report).to_contain_text(re.compile(r"Rows\s*80\s*Added\s*80\s*Already there\s*0\s*Rows refused\s*0"))
+    expect(report).to_contain_text(
+        re.compile(r"Rows\s*80\s*Added\s*80\s*Already there\s*0\s*Rows refused\s*0")
+    )
 
 
 def generate(page: Page, count: int) -> None:
@@ -211,7 +217,9 @@ def export(page: Page, folder: Path) -> tuple[list[dict[str, str]], list[dict[st
     bundle.value.save_as(folder / "export.zip")
     table.value.save_as(folder / "annotations.csv")
     with zipfile.ZipFile(folder / "export.zip") as files:
-        lines = [files.read(name).decode().split("\n") for name in files.namelist() if name.endswith(".jsonl")]
+        lines = [
+            files.read(name).decode().split("\n") for name in files.namelist() if name.endswith(".jsonl")
+        ]
     with (folder / "annotations.csv").open(newline="", encoding="utf-8-sig") as file:
         return [json.loads(line) for split in lines for line in split if line], list(csv.DictReader(file))
 
@@ -229,7 +237,7 @@ def test_an_open_pair_is_shared_up_to_k_and_never_beyond(team: Team, k: int, tmp
     grace.locator(".st-key-left").wait_for()
     met = [judge(grace, "left").pair for _ in range(2)]
     if k == 1:
-        expect(grace.get_by_text("What is left, 1 pairs, is in other hands")).to_be_visible()
+        expect(grace.get_by_text("What is left, 1 pair, is in other hands")).to_be_visible()
         assert held not in met
         assert judge(ada, "left").pair == held
     else:
@@ -272,7 +280,10 @@ def test_an_annotator_has_only_their_own_pages_and_nothing_after_signing_out(
     page.get_by_role("button", name="Sign in").click()
     links = page.get_by_test_id("stSidebarNav").get_by_role("link")
     expect(links).to_have_count(2)
-    assert [link.get_attribute("href").rpartition("/")[2] for link in links.all()] == ["annotate", "my_annotations"]
+    assert [link.get_attribute("href").rpartition("/")[2] for link in links.all()] == [
+        "annotate",
+        "my_annotations",
+    ]
     for name, title in (("overview", "Overview"), ("generate", "Generate"), ("people", "People")):
         page.goto(f"{team.url}/{name}")
         expect(page.get_by_role("dialog")).to_contain_text("Page not found")

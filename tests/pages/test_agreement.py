@@ -66,7 +66,9 @@ def test_the_figures_are_those_of_the_core_with_interval_n_target_and_verdict(sa
             assert f"{estimate.low:.3f} to {estimate.high:.3f}" in texts
         else:
             assert any(estimate.reason in text for text in texts)
-    assert sum("not met" in text for text in texts) == sum(e.value is not None and e.value < e.target for e in report.values())
+    assert sum("not met" in text for text in texts) == sum(
+        e.value is not None and e.value < e.target for e in report.values()
+    )
     named = {markdown.value: markdown.help for markdown in at.markdown if markdown.help}
     assert len(named) >= len(report)
     assert at.get("plotly_chart")
@@ -115,7 +117,10 @@ def test_the_matrix_holds_the_kappas(sample: Workbench) -> None:
     kappas = cohen_kappas(ratings)
     assert n == len(ratings.raters)
     for row in range(len(kappas.n)):
-        x, y = (list(figure.data[0].x).index(ratings.raters[int(r[row])]) for r in (kappas.rater_a, kappas.rater_b))
+        x, y = (
+            list(figure.data[0].x).index(ratings.raters[int(r[row])])
+            for r in (kappas.rater_a, kappas.rater_b)
+        )
         assert figure.data[0].z[y][x] == pytest.approx(kappas.value[row], nan_ok=True)
 
 
@@ -161,5 +166,7 @@ def test_the_consensus_table_has_a_row_for_every_judged_pair(sample: Workbench) 
     for ties in ("keep", "drop"):
         table = _agreement.settled(sample.store, None, None, ties, ()).table()
         assert len(table) == 72
-        assert set(table["majority"]) <= ({"a", "b", ""} if ties == "drop" else {"a", "b", "tie", "both_bad", ""})
+        assert set(table["majority"]) <= (
+            {"a", "b", ""} if ties == "drop" else {"a", "b", "tie", "both_bad", ""}
+        )
         assert table["dawid_skene_probability"].between(0, 1).all()

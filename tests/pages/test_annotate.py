@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import select
 from streamlit.testing.v1 import AppTest
 
 from core.judging import Verdict
@@ -333,7 +334,7 @@ def test_an_annotation_is_stored_once_even_when_the_page_is_left_and_come_back_t
     assert shell.text_area[0].value == "Typed, then left"
     press(shell, "Tie")
     with bench.store.reading() as session:
-        assert session.query(AnnotationRow).count() == 1
+        assert len(session.exec(select(AnnotationRow)).all()) == 1
 
 
 @pytest.mark.parametrize(

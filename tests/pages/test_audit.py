@@ -24,7 +24,7 @@ def entries(bench: Workbench) -> Workbench:
         for number in range(120):
             audit(session, ada.id, "update", "campaign", f"c_{number % 4}", number=number)
         for _ in range(3):
-            audit(session, "attune", "ingest", "job", "j_1", note="=1+1, \"quoted\"\nand a line")
+            audit(session, "attune", "ingest", "job", "j_1", note='=1+1, "quoted"\nand a line')
     return bench
 
 

@@ -36,7 +36,9 @@ def test_a_new_campaign_is_made_chosen_and_audited(visit: Visit, sample: Workben
     assert (made.name, made.k, made.ties, made.gold_share) == ("Second", 2, False, 0.1)
     assert made.guidelines == "Prefer the **right** answer."
     assert app.sidebar.selectbox(key="campaign").value == made.id
-    assert sample.store.rows("SELECT count(*) FROM audit WHERE action = 'create' AND record_id = ?", made.id) == [(1,)]
+    assert sample.store.rows(
+        "SELECT count(*) FROM audit WHERE action = 'create' AND record_id = ?", made.id
+    ) == [(1,)]
 
 
 def test_bad_rules_are_refused_and_what_was_typed_stays(visit: Visit, sample: Workbench) -> None:
@@ -63,7 +65,9 @@ def test_changed_rules_reach_the_desk_and_the_audit(visit: Visit, sample: Workbe
     app.number_input(key=f"campaign:{row.id}:k").set_value(5)
     press(app, "Save")
     assert campaigns.get(sample.store, row.id).k == 5
-    changes = "SELECT CAST(detail AS TEXT) FROM audit WHERE action = 'update' ORDER BY occurred_at DESC LIMIT 1"
+    changes = (
+        "SELECT CAST(detail AS TEXT) FROM audit WHERE action = 'update' ORDER BY occurred_at DESC LIMIT 1"
+    )
     assert sample.store.rows(changes) == [('{"k": [4, 5]}',)]
     assert campaigns.progress(sample.store, campaigns.get(sample.store, row.id)).wanted == 360
 
@@ -93,6 +97,8 @@ def test_pairs_come_from_another_campaign_and_a_panel_judges_them(visit: Visit, 
     assert "drawn from a model" in app.warning[0].value
     press(app, "Let them annotate 72 pairs")
     assert campaigns.progress(sample.store, second).done == 72
-    rows = sample.store.rows("SELECT DISTINCT source, verdict FROM annotation WHERE campaign_id = ?", second.id)
+    rows = sample.store.rows(
+        "SELECT DISTINCT source, verdict FROM annotation WHERE campaign_id = ?", second.id
+    )
     assert rows == [("simulated", "prefer")]
     assert "only pairs that nobody has judged" in app.info[0].value

@@ -22,7 +22,10 @@ def opened() -> AppTest:
 
 
 def stock(bench: Workbench, n: int) -> None:
-    rows = [(i, {"text": f"What is {i} + {i}?", "category": "math" if i % 2 else "coding"}) for i in range(1, n + 1)]
+    rows = [
+        (i, {"text": f"What is {i} + {i}?", "category": "math" if i % 2 else "coding"})
+        for i in range(1, n + 1)
+    ]
     prompts.add(bench.store, read_prompts(rows, PromptColumns("text", "category")), "test")
 
 
@@ -61,7 +64,9 @@ def test_prompts_that_have_a_pair_here_are_left_out_unless_asked_for(sample: Wor
     assert button(at, "Generate").label == "Generate 1 pair"
 
 
-def test_a_provider_that_is_not_set_up_says_which_variable_to_set(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_is_not_set_up_says_which_variable_to_set(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stock(bench, 2)
     at = opened()
     at.selectbox("provider A").set_value("groq").run()
@@ -74,7 +79,10 @@ def test_a_trial_shows_both_answers_and_keeps_nothing(bench: Workbench) -> None:
     stock(bench, 2)
     at = button(opened(), "Try").click().run()
     assert not at.exception
-    assert [c.value for c in at.caption if c.value.startswith("Answer")] == ["Answer A · mock", "Answer B · mock"]
+    assert [c.value for c in at.caption if c.value.startswith("Answer")] == [
+        "Answer A · mock",
+        "Answer B · mock",
+    ]
     assert pairs.page(bench.store)[1] == 0
 
 

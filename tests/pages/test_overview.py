@@ -18,7 +18,11 @@ def tiles(app: AppTest) -> dict[str, tuple[str, str]]:
 
 
 def titles(app: AppTest) -> list[str]:
-    return [text.value.strip("*").partition(". ")[2] for text in app.markdown if text.value[2:3].isdigit() and ". " in text.value]
+    return [
+        text.value.strip("*").partition(". ")[2]
+        for text in app.markdown
+        if text.value[2:3].isdigit() and ". " in text.value
+    ]
 
 
 def test_the_first_visit_offers_the_sample_and_loads_it(visit: Visit, bench: Workbench) -> None:
@@ -48,14 +52,18 @@ def test_starting_empty_shows_the_first_steps(visit: Visit) -> None:
     assert any("No pairs in this campaign yet" in caption.value for caption in app.caption)
 
 
-def test_a_researcher_is_told_that_a_lead_sets_things_up(visit: Visit, sign_in: Callable[[Role], str]) -> None:
+def test_a_researcher_is_told_that_a_lead_sets_things_up(
+    visit: Visit, sign_in: Callable[[Role], str]
+) -> None:
     sign_in("researcher")
     app = visit("overview", name="")
     assert "A lead sets the project up" in app.info[0].value
     assert not [button for button in app.main.button]
 
 
-def test_a_step_that_needs_a_lead_says_so(visit: Visit, bench: Workbench, sign_in: Callable[[Role], str]) -> None:
+def test_a_step_that_needs_a_lead_says_so(
+    visit: Visit, bench: Workbench, sign_in: Callable[[Role], str]
+) -> None:
     prompts.add(bench.store, Parsed([(1, Prompt.from_text("What is 2 + 2?"))], []), "test")
     sign_in("researcher")
     app = visit("overview", name="")

@@ -91,8 +91,14 @@ def test_gold_is_set_and_taken_away_and_the_audit_keeps_both(sample: Workbench) 
         at = at.run()
         assert not at.exception
         assert pairs.golds(sample.store).get(pair_id) == stored
-    entries = [e for e in sample.store.rows("SELECT detail FROM audit WHERE action = 'set gold' ORDER BY occurred_at")]
-    assert [json.loads(detail) for (detail,) in entries] == [{"before": None, "after": "b"}, {"before": "b", "after": None}]
+    entries = [
+        e
+        for e in sample.store.rows("SELECT detail FROM audit WHERE action = 'set gold' ORDER BY occurred_at")
+    ]
+    assert [json.loads(detail) for (detail,) in entries] == [
+        {"before": None, "after": "b"},
+        {"before": "b", "after": None},
+    ]
 
 
 def test_html_and_images_in_an_answer_stay_text(bench: Workbench) -> None:
@@ -106,11 +112,25 @@ def test_html_and_images_in_an_answer_stay_text(bench: Workbench) -> None:
 
 
 JUDGED = [
-    {"prompt": "p1", "response_a": "x", "response_b": "y", "annotator": "ann", "choice": "a", "confidence": 4},
+    {
+        "prompt": "p1",
+        "response_a": "x",
+        "response_b": "y",
+        "annotator": "ann",
+        "choice": "a",
+        "confidence": 4,
+    },
     {"prompt": "p1", "response_a": "y", "response_b": "x", "annotator": "bob", "choice": "b"},
     {"prompt": "p2", "response_a": "x", "response_b": "y", "annotator": "ann", "choice": "tie"},
     {"prompt": "p3", "response_a": "x", "response_b": "y", "annotator": "ann", "choice": "left"},
-    {"prompt": "p3", "response_a": "x", "response_b": "y", "annotator": "ann", "choice": "a", "confidence": 9},
+    {
+        "prompt": "p3",
+        "response_a": "x",
+        "response_b": "y",
+        "annotator": "ann",
+        "choice": "a",
+        "confidence": 9,
+    },
 ]
 
 
@@ -137,8 +157,12 @@ def test_the_same_file_again_adds_nothing(bench: Workbench) -> None:
 PREFERENCE = {"prompt": "Name a colour.", "chosen": "Blue.", "rejected": "Seven."}
 
 
-@pytest.mark.parametrize(("labels", "gold", "judged"), [("annotations", 0, 1), ("gold", 1, 0), ("none", 0, 0)])
-def test_the_labels_of_trl_rows_become_what_was_chosen(bench: Workbench, labels: str, gold: int, judged: int) -> None:
+@pytest.mark.parametrize(
+    ("labels", "gold", "judged"), [("annotations", 0, 1), ("gold", 1, 0), ("none", 0, 0)]
+)
+def test_the_labels_of_trl_rows_become_what_was_chosen(
+    bench: Workbench, labels: str, gold: int, judged: int
+) -> None:
     at = imported("trl", "pairs.jsonl", lines(PREFERENCE, {**PREFERENCE, "rejected": "Blue."}))
     next(box for box in at.selectbox if box.label == "The labels become").set_value(labels).run()
     click(at, "Import 2")
@@ -155,7 +179,12 @@ def test_a_table_of_pairs_enters_by_the_columns_chosen(bench: Workbench) -> None
     at.run()
     click(at, "Import 1")
     row = pairs.page(bench.store)[0][0]
-    assert (row["prompt"], row["response_a"], row["response_b"], row["source"]) == ("What?", "x", "y", "table")
+    assert (row["prompt"], row["response_a"], row["response_b"], row["source"]) == (
+        "What?",
+        "x",
+        "y",
+        "table",
+    )
 
 
 def test_pairs_go_into_the_campaign_that_was_chosen(bench: Workbench) -> None:

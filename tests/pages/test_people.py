@@ -24,14 +24,18 @@ def add(app: AppTest, login: str, name: str, role: Role) -> AppTest:
     return press(app, "Add")
 
 
-def test_with_sign_in_off_it_says_how_to_turn_it_on_and_lists_annotators(visit: Visit, sample: Workbench) -> None:
+def test_with_sign_in_off_it_says_how_to_turn_it_on_and_lists_annotators(
+    visit: Visit, sample: Workbench
+) -> None:
     app = visit("people")
     assert "ATTUNE_AUTH=password" in app.info[0].value
     assert "6 simulated (216 annotations)" in " ".join(caption.value for caption in app.caption)
     assert set(app.dataframe[0].value["Kind"]) == {"simulated", "person"}
 
 
-def test_a_person_is_added_with_a_link_that_works_once(visit: Visit, bench: Workbench, sign_in: Callable[[Role], str]) -> None:
+def test_a_person_is_added_with_a_link_that_works_once(
+    visit: Visit, bench: Workbench, sign_in: Callable[[Role], str]
+) -> None:
     sign_in("admin")
     app = add(visit("people", name=""), "grace", "Grace Hopper", "lead")
     link = app.code[0].value
@@ -42,7 +46,9 @@ def test_a_person_is_added_with_a_link_that_works_once(visit: Visit, bench: Work
     assert not app.code
 
 
-def test_a_taken_login_is_refused_and_stays_in_the_field(visit: Visit, sign_in: Callable[[Role], str]) -> None:
+def test_a_taken_login_is_refused_and_stays_in_the_field(
+    visit: Visit, sign_in: Callable[[Role], str]
+) -> None:
     sign_in("admin")
     app = add(visit("people", name=""), "admin", "Another", "annotator")
     assert app.error[0].value == "login: 'admin' is taken"
@@ -74,7 +80,9 @@ def test_a_role_changes_and_a_forgotten_password_gets_a_new_link(
     assert "disabled" in list(app.dataframe[0].value["State"])
 
 
-def test_a_token_is_shown_once_works_and_is_revoked(visit: Visit, bench: Workbench, sign_in: Callable[[Role], str]) -> None:
+def test_a_token_is_shown_once_works_and_is_revoked(
+    visit: Visit, bench: Workbench, sign_in: Callable[[Role], str]
+) -> None:
     admin = sign_in("admin")
     app = visit("people", name="")
     app.segmented_control[0].set_value("API tokens").run()

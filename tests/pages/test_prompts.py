@@ -37,7 +37,9 @@ def counts(at: AppTest) -> dict[str, str]:
 
 
 def stock(bench: Workbench, *texts: str, tags: tuple[str, ...] = ()) -> None:
-    rows = [(i, {"text": text, "category": "math", "tags": list(tags)}) for i, text in enumerate(texts, start=1)]
+    rows = [
+        (i, {"text": text, "category": "math", "tags": list(tags)}) for i, text in enumerate(texts, start=1)
+    ]
     prompts.add(bench.store, read_prompts(rows, PromptColumns("text", "category", "tags")), "test")
 
 
@@ -192,7 +194,9 @@ def test_a_column_with_another_name_can_be_chosen(bench: Workbench) -> None:
         ("none.json", b"[]", "holds no rows"),
     ],
 )
-def test_a_bad_file_is_told_what_is_wrong_and_nothing_enters(bench: Workbench, name: str, content: bytes, message: str) -> None:
+def test_a_bad_file_is_told_what_is_wrong_and_nothing_enters(
+    bench: Workbench, name: str, content: bytes, message: str
+) -> None:
     at = uploaded(name, content)
     assert not at.exception
     assert message in at.error[0].value.replace("\\", "")

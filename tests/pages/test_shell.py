@@ -25,7 +25,10 @@ MAY: dict[Role, set[str]] = {
 
 def navigation(app: AppTest) -> set[str]:
     """The files of the pages that are registered."""
-    return {str(page["script_path"]).rpartition("/")[2].removesuffix(".py") for page in app._registered_pages.values()} - {""}
+    return {
+        str(page["script_path"]).rpartition("/")[2].removesuffix(".py")
+        for page in app._registered_pages.values()
+    } - {""}
 
 
 def test_without_a_name_only_the_name_is_asked(visit: Visit, bench: Workbench) -> None:
@@ -59,7 +62,9 @@ def test_each_role_sees_its_pages_and_no_other(
     assert role.capitalize() in [caption.value for caption in app.sidebar.caption]
 
 
-def test_a_session_that_ended_shows_the_way_back(visit: Visit, bench: Workbench, sign_in: Callable[[Role], str]) -> None:
+def test_a_session_that_ended_shows_the_way_back(
+    visit: Visit, bench: Workbench, sign_in: Callable[[Role], str]
+) -> None:
     account = sign_in("annotator")
     people.create(bench.store, "boss", "Boss", "admin", "test")
     people.change(bench.store, account, "boss", disabled=True)
@@ -68,7 +73,9 @@ def test_a_session_that_ended_shows_the_way_back(visit: Visit, bench: Workbench,
     assert app.header[0].value == "You are signed out"
 
 
-def test_the_campaign_of_the_address_is_chosen_and_survives_a_page_change(visit: Visit, sample: Workbench) -> None:
+def test_the_campaign_of_the_address_is_chosen_and_survives_a_page_change(
+    visit: Visit, sample: Workbench
+) -> None:
     campaigns.create(sample.store, CampaignRow(id="", name="Second"), "test")
     app = visit(campaign="Second")
     assert list(app.sidebar.selectbox(key="campaign").options) == ["Sample project", "Second"]
@@ -85,7 +92,9 @@ def test_annotators_choose_among_the_campaigns_they_may_work_on(bench: Workbench
     assert [c.id for c in open_campaigns(ada)] == [shared.id, only_bob.id]
 
 
-def test_a_page_opened_by_the_wrong_role_ends_with_the_reason(bench: Workbench, sign_in: Callable[[Role], str]) -> None:
+def test_a_page_opened_by_the_wrong_role_ends_with_the_reason(
+    bench: Workbench, sign_in: Callable[[Role], str]
+) -> None:
     sign_in("annotator")
 
     def script() -> None:
@@ -129,4 +138,3 @@ def test_a_failing_page_shows_a_number_and_logs_the_traceback(caplog: pytest.Log
     number = shown.split("**")[1]
     assert "secret reason" not in shown
     assert number in caplog.text and "the secret reason" in caplog.text
-
