@@ -176,7 +176,11 @@ class Undone(BaseModel):
 
 
 @router.get("/annotations/next", response_model=Next, responses=problems(404))
-async def next_pair(request: Request, campaign: InCampaign = None, annotator: Annotator = None) -> Response:
+async def next_pair(
+    request: Request,
+    campaign: Annotated[Name | None, Query(description="A campaign's id; the first one without it.")] = None,
+    annotator: Annotator = None,
+) -> Response:
     """The pair you hold, or a new one; or word that there is none now (wait) or at all (done)."""
     return await to_thread.run_sync(_next, request, campaign, annotator, limiter=_threads)
 
@@ -237,7 +241,7 @@ def _submit(new: NewAnnotation, request: Request) -> Response:
 @router.get("/annotations", responses=problems(404))
 def list_annotations(
     request: Request,
-    campaign: InCampaign = None,
+    campaign: InCampaign,
     annotator_id: Annotated[Name | None, Query(description="Annotators see their own in any case.")] = None,
     pair_id: Name | None = None,
     offset: Offset = 0,
@@ -249,11 +253,13 @@ def list_annotations(
         if annotator_id not in (None, identity.id):
             raise HTTPException(403, "Annotators see their own annotations only.")
         annotator_id = identity.id
-    store = workbench().store
-    if campaign is not None:
-        campaigns.get(store, campaign)
     rows, total = annotations.page(
-        store, campaign_id=campaign, annotator_id=annotator_id, pair_id=pair_id, offset=offset, limit=limit
+        workbench().store,
+        campaign_id=campaign,
+        annotator_id=annotator_id,
+        pair_id=pair_id,
+        offset=offset,
+        limit=limit,
     )
     return AnnotationPage(total=total, items=[ListedAnnotation(**_decoded(row)) for row in rows])
 

@@ -9,7 +9,6 @@ from fastapi.responses import StreamingResponse
 from api.access import Researcher
 from api.models import InCampaign, InCategory, problems
 from core.exporting import Policy, Shape, Split, export, to_jsonl, validate
-from storage import campaigns
 from storage.exports import Method, annotations_csv, candidates
 from storage.workbench import workbench
 
@@ -24,26 +23,25 @@ _ALL = (1.0, 0.0, 0.0)
 )
 def export_rlhf(
     _: Researcher,
+    campaign: InCampaign,
     shape: Shape = "preference",
     label: Annotated[Method, Query(description="How votes become one label.")] = "majority",
     ties: Literal["drop", "keep"] = "drop",
     split: Annotated[
         Split | None, Query(description="90, 5 and 5% of the prompts; all of them without it.")
     ] = None,
-    campaign: InCampaign = None,
     category: InCategory = None,
     min_votes: Annotated[int, Query(ge=1, le=1000)] = 1,
 ) -> Response:
     """Preference data as TRL takes it, as JSONL. The header X-Attune-Report counts what became of every pair."""
-    store = workbench().store
-    if campaign is not None:
-        campaigns.get(store, campaign)
     policy = (
         Policy(shape=shape, ties=ties, min_votes=min_votes)
         if split
         else Policy(shape, ties, _ALL, min_votes=min_votes)
     )
-    result = export(candidates(store, campaign_id=campaign, category=category, method=label), policy)
+    result = export(
+        candidates(workbench().store, campaign_id=campaign, category=category, method=label), policy
+    )
     rows = result.rows[split or "train"]
     validate(rows, shape)
     headers = {
@@ -58,12 +56,9 @@ def export_rlhf(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {}}, "description": "A row an annotation"}, **problems(404)},
 )
-def export_csv(_: Researcher, campaign: InCampaign = None) -> StreamingResponse:
+def export_csv(_: Researcher, campaign: InCampaign) -> StreamingResponse:
     """The annotations that stand, with their texts; the file comes back in through POST /pairs/upload as annotated."""
-    store = workbench().store
-    if campaign is not None:
-        campaigns.get(store, campaign)
     headers = {"Content-Disposition": 'attachment; filename="attune-annotations.csv"'}
     return StreamingResponse(
-        annotations_csv(store, campaign_id=campaign), media_type="text/csv", headers=headers
+        annotations_csv(workbench().store, campaign_id=campaign), media_type="text/csv", headers=headers
     )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from api.access import Researcher
 from api.models import InCampaign, InCategory, problems
 from core.agreement import agreement_report
-from storage import annotations, campaigns
+from storage import annotations
 from storage.workbench import workbench
 
 router = APIRouter(tags=["metrics"])
@@ -45,13 +45,10 @@ class Metrics(BaseModel):
 
 @router.get("/metrics", responses=problems(404))
 def get_metrics(
-    _: Researcher, campaign: InCampaign = None, category: InCategory = None, ties: Ties = "keep"
+    _: Researcher, campaign: InCampaign, category: InCategory = None, ties: Ties = "keep"
 ) -> Metrics:
     """Agreement among annotators; ``ties=drop`` looks only at judgements that prefer a response."""
-    store = workbench().store
-    if campaign is not None:
-        campaigns.get(store, campaign)
-    return _computed(store.revision, campaign, category, ties)
+    return _computed(workbench().store.revision, campaign, category, ties)
 
 
 @lru_cache(maxsize=64)

@@ -3,12 +3,14 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core.reading import forbidden
 from core.records import MAX_TEXT, Refusal
+from storage import campaigns
 from storage.prompts import Report
+from storage.workbench import workbench
 
 
 def _storable(text: str) -> str:
@@ -21,8 +23,19 @@ Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_storable)]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 Limit = Annotated[int, Query(ge=1, le=500)]
-InCampaign = Annotated[Name | None, Query(description="A campaign's id; everything without it.")]
 InCategory = Annotated[Name | None, Query(description="Only prompts of this category.")]
+
+
+def _campaign(
+    campaign: Annotated[Name | None, Query(description="A campaign's id; everything without it.")] = None,
+) -> str | None:
+    """Raises CampaignError where there is none of that id."""
+    if campaign is not None:
+        campaigns.get(workbench().store, campaign)
+    return campaign
+
+
+InCampaign = Annotated[str | None, Depends(_campaign)]
 
 
 class Body(BaseModel):

@@ -15,7 +15,7 @@ from core.reading import read_rows
 from core.records import Pair, Parsed, Prompt
 from providers import NAMES, connect
 from providers.base import answering
-from storage import campaigns, pairs, prompts
+from storage import campaigns, cards, pairs, prompts
 from storage.tables import ResponseRow
 from storage.workbench import workbench
 
@@ -181,27 +181,26 @@ def _prompts(wanted: Generation) -> tuple[list[Prompt], list[Failed]]:
 @router.get("/pairs", responses=problems(404))
 def list_pairs(
     _: Researcher,
-    campaign: InCampaign = None,
+    campaign: InCampaign,
     search: Name = "",
     category: InCategory = None,
     offset: Offset = 0,
     limit: Limit = 50,
 ) -> PairPage:
     """Pairs whose prompt holds ``search``, or that have it as id or external id."""
-    store = workbench().store
-    if campaign is not None:
-        campaigns.get(store, campaign)
     rows, total = pairs.page(
-        store, campaign_id=campaign, search=search, category=category, offset=offset, limit=limit
+        workbench().store, campaign_id=campaign, search=search, category=category, offset=offset, limit=limit
     )
     return PairPage(total=total, items=[ListedPair(**row) for row in rows])
 
 
 @router.get("/pairs/{pair_id}", responses=problems(404))
 def get_pair(pair_id: Name, _: Researcher) -> WholePair:
-    card = workbench().desks.cards.get(pair_id)
-    if card is None:
-        raise HTTPException(404, f"There is no pair {pair_id!r}.")
+    """A pair as it is now."""
+    try:
+        card = cards.read(workbench().store, pair_id)
+    except LookupError:
+        raise HTTPException(404, f"There is no pair {pair_id!r}.") from None
     return WholePair(
         **card.pair.model_dump(include={"id", "external_id", "source", "gold", "created_at"}),
         prompt=StoredPrompt.of(card.prompt),

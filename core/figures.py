@@ -6,8 +6,7 @@ from textwrap import wrap
 import numpy as np
 import plotly.graph_objects as go
 
-from core.agreement import KappaTable, proportion
-from core.consensus import DawidSkene
+from core.agreement import KappaTable
 from core.estimate import Estimate
 from core.ratings import IntArray
 
@@ -32,9 +31,7 @@ def agreement_figure(report: Mapping[str, Estimate]) -> go.Figure:
     aimed = {name: e for name, e in known.items() if e.target is not None}
     missing = {name: e for name, e in report.items() if e.value is None}
     figure = _rows([AGREEMENT_NAMES[name] for name in report])
-    figure.add_trace(
-        _intervals("Value", [AGREEMENT_NAMES[name] for name in known], list(known.values()), "pairs")
-    )
+    figure.add_trace(_intervals([AGREEMENT_NAMES[name] for name in known], list(known.values())))
     figure.add_scatter(
         name="Target",
         x=[e.target for e in aimed.values()],
@@ -105,25 +102,6 @@ def kappa_matrix(kappas: KappaTable, raters: Sequence[str], judged: IntArray, li
     return figure
 
 
-def reliability_figure(model: DawidSkene, limit: int = 50) -> go.Figure:
-    """The Dawid-Skene reliability of the ``limit`` annotators with the most work, best first.
-
-    The interval is Wilson's for that many judgements, as if the consensus were the truth.
-    """
-    chosen = np.argsort(-model.judged, kind="stable")[:limit]
-    chosen = chosen[model.judged[chosen] > 0]
-    chosen = chosen[np.argsort(-model.reliability[chosen], kind="stable")]
-    names = [model.raters[code] for code in chosen]
-    estimates = [
-        proportion(model.reliability[code] * model.judged[code], int(model.judged[code])) for code in chosen
-    ]
-    figure = _rows(names)
-    figure.add_trace(_intervals("Reliability", names, estimates, "judgements"))
-    figure.update_xaxes(range=[-0.02, 1.02])
-    figure.update_layout(showlegend=False)
-    return figure
-
-
 def _rows(names: Sequence[str]) -> go.Figure:
     """An empty figure with a row for each name, the first on top."""
     figure = go.Figure()
@@ -145,15 +123,15 @@ def _rows(names: Sequence[str]) -> go.Figure:
     return figure
 
 
-def _intervals(name: str, rows: Sequence[str], estimates: Sequence[Estimate], unit: str) -> go.Scatter:
-    """A dot and its interval on each row; ``unit`` is what the estimates' n counts."""
+def _intervals(rows: Sequence[str], estimates: Sequence[Estimate]) -> go.Scatter:
+    """A dot and its interval on each row."""
     limits = [(e.value, e.value) if e.low is None or e.high is None else (e.low, e.high) for e in estimates]
     spans = [
         "no interval" if e.low is None or e.high is None else f"{e.low:.3f} to {e.high:.3f}"
         for e in estimates
     ]
     return go.Scatter(
-        name=name,
+        name="Value",
         x=[e.value for e in estimates],
         y=list(rows),
         mode="markers",
@@ -169,5 +147,5 @@ def _intervals(name: str, rows: Sequence[str], estimates: Sequence[Estimate], un
             "width": 0,
         },
         customdata=[[span, f"{e.n:,}"] for e, span in zip(estimates, spans, strict=True)],
-        hovertemplate=f"%{{y}}<br>%{{x:.3f}} (%{{customdata[0]}})<br>%{{customdata[1]}} {unit}<extra></extra>",
+        hovertemplate="%{y}<br>%{x:.3f} (%{customdata[0]})<br>%{customdata[1]} pairs<extra></extra>",
     )

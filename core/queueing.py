@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,6 @@ ORDERINGS = ("random", "least_annotated")
 REPEAT_AFTER = 10
 """A repeat is of a pair judged at least so many pairs ago."""
 
-Ordering = Literal["random", "least_annotated"]
 _CHUNK = 4096
 
 

@@ -2,9 +2,10 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,6 +16,15 @@ from pydantic_settings import (
 
 class SettingsError(ValueError):
     """The settings cannot be used; the message names each variable and what it must be."""
+
+
+def _web_address(url: str) -> str:
+    if url and not ((parts := urlsplit(url)).scheme in ("http", "https") and parts.hostname):
+        raise ValueError(f"must be an address like http://localhost:8000/v1, not {url!r}")
+    return url
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class Settings(BaseSettings):
@@ -32,17 +42,17 @@ class Settings(BaseSettings):
     oidc_client_id: str = Field("", validation_alias="ATTUNE_OIDC_CLIENT_ID")
     oidc_client_secret: SecretStr | None = Field(None, validation_alias="ATTUNE_OIDC_CLIENT_SECRET")
     oidc_admins: str = Field("", validation_alias="ATTUNE_OIDC_ADMINS")
-    """E-mail addresses, separated by commas, that enter as admin."""
+    """E-mail addresses, separated by commas, whose first sign-in makes them admin."""
 
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
-    openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL")
+    openai_base_url: WebAddress = Field("", validation_alias="OPENAI_BASE_URL")
     anthropic_api_key: SecretStr | None = Field(None, validation_alias="ANTHROPIC_API_KEY")
-    anthropic_base_url: str = Field("", validation_alias="ANTHROPIC_BASE_URL")
+    anthropic_base_url: WebAddress = Field("", validation_alias="ANTHROPIC_BASE_URL")
     groq_api_key: SecretStr | None = Field(None, validation_alias="GROQ_API_KEY")
     deepseek_api_key: SecretStr | None = Field(None, validation_alias="DEEPSEEK_API_KEY")
     together_api_key: SecretStr | None = Field(None, validation_alias="TOGETHER_API_KEY")
-    vllm_base_url: str = Field("", validation_alias="VLLM_BASE_URL")
-    ollama_base_url: str = Field("", validation_alias="OLLAMA_BASE_URL")
+    vllm_base_url: WebAddress = Field("", validation_alias="VLLM_BASE_URL")
+    ollama_base_url: WebAddress = Field("", validation_alias="OLLAMA_BASE_URL")
     provider_timeout: float = Field(60.0, gt=0, validation_alias="ATTUNE_PROVIDER_TIMEOUT")
     provider_retries: int = Field(4, ge=0, validation_alias="ATTUNE_PROVIDER_RETRIES")
     requests_per_minute: int = Field(0, ge=0, validation_alias="ATTUNE_REQUESTS_PER_MINUTE")

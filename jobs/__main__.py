@@ -20,7 +20,7 @@ def main() -> int:
     try:
         run = Run(options.run.absolute()) if options.run else generate_pairs.run_from_options(options)
         ending = carry_out(run, generate_pairs.work)
-    except JobError as error:
+    except (JobError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     result = run.result() or {}

@@ -8,17 +8,16 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from sqlmodel import col, select
-
 from core.generation import Failure, Side
 from core.records import Pair, Parsed, Prompt, Refusal
 from jobs import generate_pairs
 from jobs.launcher import Launcher, Status
 from jobs.protocol import Run
 from providers import environment
+from storage import jobs as job_rows
 from storage import pairs
 from storage.prompts import Report
-from storage.store import audit, new_id
+from storage.store import new_id
 from storage.tables import JobRow
 from storage.workbench import Workbench
 
@@ -57,18 +56,14 @@ def start_generation(
     jobs = launcher(bench.settings.runs_dir)
     run = jobs.create(row.id, row.kind, generate_pairs.arguments(a, b, workers, candidates))
     generate_pairs.write_prompts(run, prompts)
-    with bench.store.writing() as session:
-        session.add(row)
-        audit(session, actor, "start", "job", row.id, kind=row.kind, label=label)
+    job_rows.add(bench.store, row)
     jobs.start(run, environment(bench.settings))
     return row
 
 
 def listed(bench: Workbench, limit: int = 20) -> list[tuple[JobRow, Status]]:
     """The latest jobs, newest first, with where each stands."""
-    with bench.store.reading() as session:
-        rows = session.exec(select(JobRow).order_by(col(JobRow.created_at).desc()).limit(limit)).all()
-    return [(row, status(bench, row)) for row in rows]
+    return [(row, status(bench, row)) for row in job_rows.listed(bench.store, limit)]
 
 
 def status(bench: Workbench, job: JobRow) -> Status:
@@ -79,17 +74,14 @@ def status(bench: Workbench, job: JobRow) -> Status:
 def cancel(bench: Workbench, job: JobRow, actor: str) -> None:
     """Stop a job; what it has done so far is kept and taken in."""
     launcher(bench.settings.runs_dir).cancel(_run(bench, job))
-    with bench.store.writing() as session:
-        audit(session, actor, "cancel", "job", job.id)
+    job_rows.cancelled(bench.store, job.id, actor)
 
 
 def resume(bench: Workbench, job: JobRow, actor: str) -> None:
     """Start a job again that failed or was cancelled; it goes on where it stopped."""
     with _one_at_a_time:
         launcher(bench.settings.runs_dir).start(_run(bench, job), environment(bench.settings))
-        with bench.store.writing() as session:
-            session.get_one(JobRow, job.id).ingested = False
-            audit(session, actor, "resume", "job", job.id)
+        job_rows.resumed(bench.store, job.id, actor)
 
 
 def failures(bench: Workbench, job: JobRow) -> list[Failure]:
@@ -106,14 +98,11 @@ def failures(bench: Workbench, job: JobRow) -> list[Failure]:
 def take_in(bench: Workbench) -> list[Report]:
     """Take in, once, what every job that has ended left behind."""
     with _one_at_a_time:
-        with bench.store.reading() as session:
-            waiting = session.exec(select(JobRow).where(col(JobRow.ingested).is_(False))).all()
         reports = []
-        for job in waiting:
+        for job in job_rows.waiting(bench.store):
             if status(bench, job).state in ("done", "failed", "cancelled"):
                 reports.append(_take_pairs(bench, job))
-                with bench.store.writing() as session:
-                    session.get_one(JobRow, job.id).ingested = True
+                job_rows.taken_in(bench.store, job.id)
         return reports
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import psutil  # type: ignore[import-untyped]
 
-from jobs.protocol import JobError, Row, Run, now, read_json, read_lines_at_end, write_json
+from jobs.protocol import JobError, Row, Run, now, read_lines_at_end, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -40,12 +40,6 @@ class Launcher:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
-
-    def runs(self) -> list[Run]:
-        """Every job under the directory, the newest first."""
-        jobs = [(read_json(file), Run(file.parent)) for file in self._root.glob("*/job.json")]
-        found = [(str(job["created_at"]), run) for job, run in jobs if job]
-        return [run for _, run in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
     def create(self, job_id: str, kind: str, arguments: Row) -> Run:
         """A queued job; put its inputs into ``run.inputs`` before it is started."""

@@ -98,9 +98,6 @@ class Run:
         """status, reason, finished_at and the job's own figures; None while there is none."""
         return read_json(self.result_file)
 
-    def events(self) -> Iterator[Row]:
-        return read_lines(self.events_file)
-
     def process(self) -> psutil.Process | None:
         """The process that does this job, if it still runs; another one that has its number by now is not it."""
         row = read_json(self.process_file)
@@ -242,8 +239,9 @@ def carry_out(run: Run, work: Callable[[Run, Callable[[], bool]], Row]) -> Endin
     """Do the job in this process: ``work(run, should_stop)`` answers the figures for result.json.
 
     SIGTERM and Ctrl-C ask it to stop; it then ends as cancelled. What it raises ends it as failed, a JobError
-    with its own words. Raises JobError, and touches nothing, where another process is at it.
+    with its own words. Raises JobError, and touches nothing, where there is no job or another process is at it.
     """
+    run.job()
     with _alone(run):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -81,7 +81,7 @@ def connect(name: str, settings: Settings) -> Provider:
     account = Account(
         name=service.title,
         base_url=_base_url(service, settings),
-        key=_key(service, settings) or "none",
+        key=_key(service, settings) or "keyless",
         variable=_variable(service.key_field) if service.key_field else "the server's key",
         model=service.model,
         timeout=settings.provider_timeout,

@@ -15,7 +15,7 @@ _NAME = "coalesce(annotator.name, account.name, actor)"
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to show; None and "" leave a field open. ``record`` is a record's type or id; days are UTC, both included."""
+    """What to show; None (and a blank ``record``) leaves a field open. ``record`` is a record's type or id; days are UTC, both included."""
 
     actor: str | None = None
     action: str | None = None

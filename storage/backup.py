@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -22,7 +23,7 @@ def backup(store: Store, file: Path) -> None:
     try:
         with store.engine.connect() as connection:
             duck = raw(connection)
-            source = duck.execute("SELECT current_database()").fetchone()[0]
+            source = duck.execute("SELECT current_database()").fetchone()[0].replace('"', '""')
             duck.execute(f"ATTACH '{_quoted(part)}' AS backup")
             try:
                 duck.execute(f'COPY FROM DATABASE "{source}" TO backup')
@@ -38,7 +39,7 @@ def restore(file: Path, database: Path) -> Path | None:
     """Put a backup in the place of the store, which no process may have open.
 
     Returns where the store that was there is kept now. Raises StoreError, and leaves the store as it was, when the file
-    is not a backup, a newer Attune wrote it, or the store is in use.
+    is not a backup, a newer Attune wrote it, it cannot be copied, or the store is in use.
     """
     if not file.is_file():
         raise StoreError(f"{file} is not there.")
@@ -54,9 +55,14 @@ def restore(file: Path, database: Path) -> Path | None:
             f"A newer Attune wrote {file} (schema {version}, this version knows {len(MIGRATIONS)})."
         )
     kept = None
-    database.parent.mkdir(parents=True, exist_ok=True)
     new = database.with_name(database.name + ".restoring")
-    shutil.copyfile(file, new)
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, new)
+    except OSError as error:
+        with suppress(OSError):
+            new.unlink()
+        raise StoreError(f"{file} cannot be copied to {new}: {error}") from None
     if database.exists():
         try:
             duckdb.connect(str(database)).close()

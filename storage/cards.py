@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
 from sqlalchemy import JSON, Connection
@@ -25,11 +25,10 @@ class Card:
 
 
 class Cards:
-    """Reads cards, keeping the last 4,096 shown: their texts never change (a prompt's category and tags may)."""
+    """Keeps the last 4,096 cards shown, for their texts and ids: those never change, while gold, category and tags may."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self._cached = lru_cache(maxsize=4096)(self._read)
+        self._cached = lru_cache(maxsize=4096)(partial(read, store))
 
     def get(self, pair_id: str) -> Card | None:
         """The card of a pair; None when there is none of that id."""
@@ -38,12 +37,14 @@ class Cards:
         except LookupError:
             return None
 
-    def _read(self, pair_id: str) -> Card:
-        with self._store.engine.connect() as connection:
-            pair = _row(connection, PairRow, pair_id)
-            prompt = _row(connection, PromptRow, pair.prompt_id)
-            a, b = (_row(connection, ResponseRow, key) for key in (pair.response_a, pair.response_b))
-            return Card(pair, prompt, a, b)
+
+def read(store: Store, pair_id: str) -> Card:
+    """The card of a pair as it is now. Raises LookupError when there is none of that id."""
+    with store.engine.connect() as connection:
+        pair = _row(connection, PairRow, pair_id)
+        prompt = _row(connection, PromptRow, pair.prompt_id)
+        a, b = (_row(connection, ResponseRow, key) for key in (pair.response_a, pair.response_b))
+        return Card(pair, prompt, a, b)
 
 
 def _row(connection: Connection, table: type[Row], key: str) -> Row:

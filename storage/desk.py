@@ -57,10 +57,7 @@ class Desk:
     def progress(self) -> tuple[int, int]:
         """Judgements there are and judgements wanted, as the queue counts them."""
         with self._gate:
-            self._gate.wait_for(lambda: not self._shut)
-            if self._loaded is None:
-                self._loaded = self._load()
-            _, queue = self._loaded
+            _, queue = self._ready()
         with self._lock:
             return queue.progress()
 
@@ -188,21 +185,25 @@ class Desk:
     @contextmanager
     def _open(self, annotator: str) -> Iterator[tuple[CampaignRow, Queue]]:
         with self._gate:
-            self._gate.wait_for(lambda: not self._shut)
-            if self._loaded is None:
-                self._loaded = self._load()
-            loaded = self._loaded
+            campaign, queue = self._ready()
             self._busy += 1
         try:
-            if loaded[0].annotators and annotator not in loaded[0].annotators:
+            if campaign.annotators and annotator not in campaign.annotators:
                 raise NotAccepted(
-                    "yours_not", f"you are not among the annotators of {loaded[0].name!r}; ask a lead"
+                    "yours_not", f"you are not among the annotators of {campaign.name!r}; ask a lead"
                 )
-            yield loaded
+            yield campaign, queue
         finally:
             with self._gate:
                 self._busy -= 1
                 self._gate.notify_all()
+
+    def _ready(self) -> tuple[CampaignRow, Queue]:
+        """The campaign and its queue, once the desk is not closed; the gate is held meanwhile."""
+        self._gate.wait_for(lambda: not self._shut)
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
 
     def _load(self) -> tuple[CampaignRow, Queue]:
         campaign = campaigns.get(self._store, self._campaign_id)

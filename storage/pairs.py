@@ -12,10 +12,10 @@ from sqlmodel import Session
 
 from core.exposure import models_named
 from core.records import Choice, Judgement, Pair, Parsed, Prompt, Refusal, Response, content_id
-from storage import campaigns, prompts
+from storage import campaigns, people, prompts
 from storage.desk import Desks
 from storage.prompts import Report
-from storage.store import Store, audit, insert, known, placeholders, raw, registered
+from storage.store import Store, audit, insert, known, placeholders, registered
 from storage.tables import PairRow
 
 Labels = Literal["none", "annotations", "gold"]
@@ -145,13 +145,12 @@ def _make_gold(session: Session, pairs: Sequence[Pair]) -> None:
 
 
 def _responses_of(session: Session, pair_ids: Sequence[str]) -> dict[str, set[str]]:
-    there = list(known(session, "pair", list(dict.fromkeys(pair_ids))))
-    found: dict[str, set[str]] = {}
-    for low in range(0, len(there), 1000):
-        part = there[low : low + 1000]
-        query = f"SELECT id, response_a, response_b FROM pair WHERE id IN ({placeholders(part)})"
-        found |= {i: {a, b} for i, a, b in raw(session.connection()).execute(query, part).fetchall()}
-    return found
+    """The responses of those of the pairs that are in the store."""
+    with registered(session, pa.table({"id": pa.array(pair_ids, pa.string())})) as connection:
+        rows = connection.execute(
+            "SELECT id, response_a, response_b FROM pair SEMI JOIN incoming USING (id)"
+        ).fetchall()
+    return {pair_id: {a, b} for pair_id, a, b in rows}
 
 
 def _insert_prompts_and_responses(session: Session, pairs: Sequence[Pair]) -> None:
@@ -187,20 +186,11 @@ def _judge(
 ) -> list[bool]:
     """Insert imported judgements that are new; returns for each whether it was."""
     now = datetime.now(UTC)
-    names = {
+    who = {
         name: content_id("u", "imported", source, name)
         for name in dict.fromkeys(j.annotator for j in judgements)
     }
-    people = pa.table(
-        {
-            "id": list(names.values()),
-            "name": list(names),
-            "kind": ["imported"] * len(names),
-            "created_at": pa.array([now] * len(names), pa.timestamp("us", "UTC")),
-        }
-    )
-    if names:
-        report.annotators = insert(session, "annotator", people, unless="id")
+    report.annotators = people.enter_annotators(session, {i: name for name, i in who.items()}, "imported")
     turn: Counter[tuple[str, str, str]] = Counter()
     ids: list[str] = []
     for judgement in judgements:
@@ -214,7 +204,7 @@ def _judge(
         "id": [i for i, _ in new],
         "campaign_id": [campaign_id] * len(new),
         "pair_id": [j.pair.id for _, j in new],
-        "annotator_id": [names[j.annotator] for _, j in new],
+        "annotator_id": [who[j.annotator] for _, j in new],
         "verdict": ["prefer" if j.choice in ("a", "b") else j.choice for _, j in new],
         "preferred_id": pa.array([_preferred(j) for _, j in new], pa.string()),
         "confidence": pa.array([j.confidence for _, j in new], pa.int32()),

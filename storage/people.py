@@ -2,16 +2,18 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
+import pyarrow as pa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlmodel import Session, col, delete, func, select
 
 from core.records import content_id
 from core.roles import ROLES, Identity, Role
-from storage.store import Store, audit, new_id
+from storage.store import Store, audit, insert, new_id
 from storage.tables import AccountRow, AnnotatorRow, SecretRow
 
 Kind = Literal["session", "token", "invitation"]
@@ -37,6 +39,7 @@ def annotator(store: Store, name: str) -> Identity:
         with store.writing() as session:
             if session.get(AnnotatorRow, identity.id) is None:
                 _annotator_row(session, identity.id, name)
+                audit(session, identity.id, "create", "annotator", identity.id, name=name)
     return identity
 
 
@@ -55,6 +58,18 @@ def annotators(store: Store) -> list[tuple[str, str, str, str | None, int]]:
                       GROUP BY annotator_id) votes ON annotator_id = annotator.id
            ORDER BY annotator.name, annotator.id"""
     )
+
+
+def enter_annotators(session: Session, names: Mapping[str, str], kind: str) -> int:
+    """Insert those of the annotators, names by id, that are not there yet; returns how many."""
+    now = datetime.now(UTC)
+    columns: dict[str, Any] = {
+        "id": list(names),
+        "name": list(names.values()),
+        "kind": [kind] * len(names),
+        "created_at": pa.array([now] * len(names), pa.timestamp("us", "UTC")),
+    }
+    return insert(session, "annotator", pa.table(columns), unless="id") if names else 0
 
 
 def first_admin_link(store: Store) -> str | None:
@@ -188,7 +203,7 @@ def who(store: Store, secret: str, kind: Kind) -> Identity | None:
 def change(
     store: Store, account_id: str, actor: str, *, role: Role | None = None, disabled: bool | None = None
 ) -> None:
-    """Give another role, disable or enable. Raises PeopleError rather than leave no admin who can sign in."""
+    """Give another role, disable or enable. Raises PeopleError rather than leave no enabled admin."""
     with store.writing() as session:
         account = session.get_one(AccountRow, account_id)
         before = {"role": account.role, "disabled": account.disabled}
@@ -205,7 +220,8 @@ def change(
             raise PeopleError("role: this is the last admin; make somebody else admin first")
         if account.disabled:
             _end(session, account_id, "session")
-        audit(session, actor, "change", "account", account_id, before=before)
+        after = {"role": account.role, "disabled": account.disabled}
+        audit(session, actor, "change", "account", account_id, before=before, after=after)
 
 
 def _account(session: Session, login: str, name: str, role: Role, actor: str) -> AccountRow:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from core.records import Parsed, content_id
 from core.sample import parse_sample
 from core.simulation import SimulatedAnnotator, SimulatedItem, default_panel, simulate
-from storage import campaigns, pairs
+from storage import campaigns, pairs, people
 from storage.desk import Desks
 from storage.store import Store, audit, insert
 from storage.tables import CampaignRow
@@ -74,7 +74,7 @@ def annotate(
     """Let a panel judge pairs of a campaign; returns how many judgements are new. The same seed adds nothing twice."""
     drawn = simulate(panel, items, seed=seed, per_item=per_item)
     now = datetime.now(UTC)
-    people = {annotator.name: content_id("u", "simulated", annotator.name) for annotator in panel}
+    ids = {annotator.name: content_id("u", "simulated", annotator.name) for annotator in panel}
     left: dict[str, float] = defaultdict(float)
     times = []
     for judgement in reversed(drawn):
@@ -84,7 +84,7 @@ def annotate(
         "id": [content_id("a", "simulated", str(seed), campaign_id, j.pair_id, j.annotator) for j in drawn],
         "campaign_id": [campaign_id] * len(drawn),
         "pair_id": [j.pair_id for j in drawn],
-        "annotator_id": [people[j.annotator] for j in drawn],
+        "annotator_id": [ids[j.annotator] for j in drawn],
         "choice": [j.choice for j in drawn],
         "a_left": [j.left == "a" for j in drawn],
         "strength": pa.array([j.strength for j in drawn], pa.int32()),
@@ -92,16 +92,8 @@ def annotate(
         "seconds": [j.seconds for j in drawn],
         "submitted_at": pa.array(times[::-1], pa.timestamp("us", "UTC")),
     }
-    panel_table = pa.table(
-        {
-            "id": list(people.values()),
-            "name": list(people),
-            "kind": ["simulated"] * len(people),
-            "created_at": pa.array([now] * len(people), pa.timestamp("us", "UTC")),
-        }
-    )
     with desks[campaign_id].closed(), store.writing() as session:
-        insert(session, "annotator", panel_table, unless="id")
+        people.enter_annotators(session, {i: name for name, i in ids.items()}, "simulated")
         new = (
             insert(session, "annotation", pa.table(columns), unless="id", select=_BY_RESPONSE) if drawn else 0
         )
@@ -113,7 +105,7 @@ def annotate(
             campaign_id,
             annotations=new,
             seed=seed,
-            panel=list(people),
+            panel=list(ids),
         )
     return new
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from api.main import api
 from core.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,20 @@ def test_every_setting_is_documented() -> None:
         re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", README.split("## Configuration")[1].split("##")[0])
     )
     assert documented == {str(field.validation_alias) for field in Settings.model_fields.values()}
+
+
+def test_every_route_is_documented() -> None:
+    table = README.split("## REST API")[1].split("##")[0]
+    documented = {
+        (method, path)
+        for methods, path in re.findall(r"`([A-Z, ]+) (/api/[\w/{}-]+)`", table)
+        for method in methods.split(", ")
+    }
+    assert documented == {
+        (method.upper(), "/api" + re.sub(r"{\w+}", "{id}", path))
+        for path, methods in api.openapi()["paths"].items()
+        for method in methods
+    }
 
 
 def test_what_the_readme_links_to_is_there() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from core import agreement, consensus, figures
+from core import agreement, figures
 from core.estimate import Estimate
 from core.ratings import Ratings
 
@@ -62,16 +62,3 @@ def test_kappa_matrix_is_symmetric_and_says_n_or_why_not(ratings: Ratings) -> No
     capped = figures.kappa_matrix(kappas, ratings.raters, judged, limit=2)
     assert list(capped.data[0].x) == ["z", "y"]
     assert capped.layout.paper_bgcolor == "rgba(0,0,0,0)"
-
-
-def test_reliability_figure_shows_the_busiest_annotators_best_first(ratings: Ratings) -> None:
-    model = consensus.dawid_skene(ratings)
-    figure = figures.reliability_figure(model, limit=3)
-    dots = figure.data[0]
-    assert set(dots.y) == {"x", "y", "z"}
-    assert list(dots.x) == pytest.approx(sorted(model.reliability[1:], reverse=True))
-    wilson = agreement.proportion(model.reliability[3] * 12, 12)
-    at = list(dots.y).index("z")
-    assert dots.x[at] - dots.error_x.arrayminus[at] == pytest.approx(wilson.low)
-    assert dots.customdata[at][1] == "12"
-    assert_takes_the_theme(figure)

@@ -123,7 +123,7 @@ def test_ten_by_keyboard_one_undone_one_edited_and_nothing_moves(sample: Server,
         better = {"a": row["left"], "d": {"a": "b", "b": "a"}[row["left"]], "s": "tie", "x": "both_bad"}[key]
         assert row["choice"] == better
         pair = httpx.get(f"{sample.url}/api/pairs/{row['pair_id']}", timeout=20).json()
-        assert _words(pair[f"response_{row['left']}"])[:20] == _words(left)[:20]
+        assert _words(left) <= _words(pair[f"response_{row['left']}"])
     assert (rows[0]["strength"], rows[0]["confidence"], rows[0]["reason"]) == (3, 4, "a clear win, s and d")
     assert {row["left"] for row in rows} == {"a", "b"}
 
@@ -155,9 +155,9 @@ def test_ten_by_keyboard_one_undone_one_edited_and_nothing_moves(sample: Server,
     )
 
 
-def _words(text: Any) -> list[str]:
+def _words(text: Any) -> set[str]:
     text = text if isinstance(text, str) else text["text"]
-    return "".join(letter if letter.isalpha() else " " for letter in text).split()
+    return set("".join(letter if letter.isalpha() else " " for letter in text).split())
 
 
 def test_the_keys_for_reading_pausing_and_looking_things_up(sample: Server, new_tab: Tab) -> None:
@@ -238,7 +238,7 @@ def test_texts_are_shown_and_not_run_and_load_nothing(tmp_path: Path, browser: B
         (Message("user", HOSTILE), Message("assistant", "Earlier."), Message("user", f"Last turn {HOSTILE}"))
     )
     with served(
-        tmp_path, Pair(chat, Response(HOSTILE), Response(f"Other {HOSTILE}")), guidelines=HOSTILE
+        tmp_path, browser, Pair(chat, Response(HOSTILE), Response(f"Other {HOSTILE}")), guidelines=HOSTILE
     ) as server:
         tab = new_tab()
         enter(tab, server, "Eve")
@@ -277,7 +277,7 @@ def test_a_lease_that_runs_out_is_told_and_nothing_typed_is_lost(
 
 def test_whoever_waits_gets_the_pair_that_comes_free(tmp_path: Path, browser: Browser, new_tab: Tab) -> None:
     with served(
-        tmp_path, Pair(Prompt.from_text("Only one?"), Response("yes"), Response("no")), k=2
+        tmp_path, browser, Pair(Prompt.from_text("Only one?"), Response("yes"), Response("no")), k=2
     ) as server:
         first = enter(new_tab(), server, "Ada")
         enter(new_tab(), server, "Bob")

@@ -18,11 +18,11 @@ from tests.e2e.walking import (
     PASSWORD,
     Shown,
     accept,
+    another_pair,
     invite,
     judge,
     letters,
     open_page,
-    press,
     settled,
     shown,
     today,
@@ -146,18 +146,18 @@ def generate(page: Page, count: int) -> None:
 def annotate_ten(page: Page) -> list[Judged]:
     """Annotate by keyboard alone, with strength, confidence and one reason."""
     open_page(page, "Annotate")
-    press(page, "?")
+    page.keyboard.press("?")
     sheet = page.get_by_role("dialog")
     for key, meaning in (("A", "left is better"), ("Z", "undo the last one"), ("T", "type a reason")):
         expect(sheet.get_by_role("row").filter(has_text=meaning)).to_contain_text(key)
-    press(page, "Escape")
+    page.keyboard.press("Escape")
     sheet.wait_for(state="detached")
     judged = []
     for i, side in enumerate(SIDES):
         if i == REASONED:
-            press(page, "t")
+            page.keyboard.press("t")
             page.keyboard.type(WHY)
-            press(page, "Escape")
+            page.keyboard.press("Escape")
         judged.append(Judged(judge(page, side, "w", "4"), side))
     assert today(page) == len({one.was.pair for one in judged}) == 10
     return judged
@@ -165,8 +165,9 @@ def annotate_ten(page: Page) -> list[Judged]:
 
 def undo(page: Page, last: Judged, side: str) -> Judged:
     """Take the last annotation back, and judge its pair another way."""
-    press(page, "z")
-    expect(page.get_by_text("Undone. This is that pair again")).to_be_visible()
+    with another_pair(page):
+        page.keyboard.press("z")
+        expect(page.get_by_text("Undone. This is that pair again")).to_be_visible()
     assert shown(page) == last.was and today(page) == 9
     assert judge(page, side) == last.was
     assert today(page) == 10
@@ -176,7 +177,9 @@ def undo(page: Page, last: Judged, side: str) -> Judged:
 def second_opinion(page: Page, judged: list[Judged]) -> None:
     """Judge the next pair as the first person did, except those to be opposed."""
     now = shown(page)
-    [i] = [i for i, one in enumerate(judged) if one.was.pair == now.pair]
+    [i] = [i for i, one in enumerate(judged) if one.was.pair == now.pair] or pytest.fail(
+        f"not the same pairs: {now}"
+    )
     side = judged[i].side
     if chosen := judged[i].chosen:
         left = (chosen[0] == now.left) != (i in OPPOSED)
@@ -190,6 +193,8 @@ def edit(page: Page, before: Judged, side: str) -> Judged:
     page.get_by_placeholder("Words of the prompt or of your reason").fill(WHY)
     page.keyboard.press("Enter")
     expect(page.get_by_text("1 to 1 of 1")).to_be_visible()
+    settled(page)
+    expect(page.get_by_test_id("stDataFrame")).to_have_count(1)
     page.get_by_test_id("stDataFrame").click(position={"x": 16, "y": 52})
     page.locator(".st-key-left").wait_for()
     assert shown(page) == before.was

@@ -1,6 +1,8 @@
 """Steps that the browser tests share: signing in, opening pages, annotating by keyboard, reading what is shown."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from playwright.sync_api import Page, expect
@@ -17,6 +19,10 @@ _READ = """pane => {
   copy.querySelectorAll(".katex").forEach(formula => formula.remove());
   return copy.textContent;
 }"""
+
+_CHANGED = """before => ["left", "right"].every(
+  (side, i) => document.querySelector(`.st-key-${side}`)?.textContent !== before[i]
+)"""
 
 
 @dataclass(frozen=True)
@@ -100,17 +106,24 @@ def today(page: Page) -> int:
     return int(found[1].replace(",", ""))
 
 
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key, delay=HELD)
+@contextmanager
+def another_pair(page: Page) -> Iterator[Shown]:
+    """The pair on the screen; when the block ends, another one (or none) has taken its place."""
+    was = shown(page)
+    before = [page.locator(f".st-key-{side}").text_content() for side in ("left", "right")]
+    yield was
+    page.wait_for_function(_CHANGED, arg=before)
+    settled(page)
 
 
 def judge(page: Page, side: str, *before: str) -> Shown:
     """Judge the pair on the screen, with ``before`` pressed first; the pair that it was."""
-    was, n = shown(page), today(page)
-    press(page, *before, KEYS[side])
-    expect(page.locator(".st-key-tools, [data-testid=stAlert]").first).to_contain_text(
-        re.compile(rf"^{n + 1:,} today|through|Nothing for you")
-    )
-    settled(page)
+    with another_pair(page) as was:
+        n = today(page)
+        for key in before:
+            page.keyboard.press(key)
+        page.keyboard.press(KEYS[side], delay=HELD)
+        expect(page.locator(".st-key-tools, [data-testid=stAlert]").first).to_contain_text(
+            re.compile(rf"^{n + 1:,} today|through|Nothing for you")
+        )
     return was

@@ -171,6 +171,13 @@ except StoreError as error:
     people.create(filled, "cleo", "Cleo", "lead", "ann")
 
 
+def test_a_place_that_takes_no_copy_is_said_so(filled: Store, tmp_path: Path) -> None:
+    backup(filled, tmp_path / "backup")
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StoreError, match="cannot be copied"):
+        restore(tmp_path / "backup", tmp_path / "file" / "attune.duckdb")
+
+
 def test_from_the_shell(tmp_path: Path) -> None:
     def run(*words: str, url: str | None = None) -> tuple[int, str]:
         env = {**os.environ, "DATABASE_URL": url or f"duckdb:///{tmp_path}/data/attune.duckdb"}

@@ -166,6 +166,10 @@ def test_a_disabled_account_is_shut_out_everywhere(store: Store, admin: AccountR
     assert people.enter(store, "bob", "Bob", admin=False) is None
     people.change(store, bob.id, admin.login, disabled=False)
     assert people.who(store, session, "session") is None and people.verify(store, "bob", PASSWORD) is not None
+    trail = store.rows(
+        "SELECT detail->'after'->>'disabled' FROM audit WHERE action = 'change' ORDER BY occurred_at"
+    )
+    assert trail == [("true",), ("false",)]
 
 
 def test_a_new_role_counts_at_once(store: Store, admin: AccountRow) -> None:
@@ -188,6 +192,9 @@ def test_oidc_makes_an_account_at_the_first_visit(store: Store) -> None:
 def test_without_sign_in_a_name_is_a_person(store: Store) -> None:
     one, two = people.annotator(store, " Ann "), people.annotator(store, "Ann")
     assert one == two and one.name == "Ann" and people.annotator(store, "ann") != one
+    assert store.rows("SELECT record_id, count(*) FROM audit WHERE actor = ? GROUP BY ALL", one.id) == [
+        (one.id, 1)
+    ]
     assert store.rows("SELECT count(*) FROM annotator") == [(2,)]
     for name in ("", " ", "x" * 101, "a\nb"):
         with pytest.raises(PeopleError, match="name"):
