@@ -1,7 +1,7 @@
 """Two answers to every prompt of a file; a run that was stopped goes on where it stopped, asking nothing twice.
 
 inputs/prompts.jsonl       the prompts (core.generation.prompt_to_row)
-results.jsonl              a line as each prompt is finished (core.generation.result_to_row)
+results.jsonl              a line as each prompt is finished: prompt_id, results (core.generation.result_to_row)
 artifacts/pairs.jsonl      the pairs, with the columns of pairs.csv
 artifacts/pairs.csv
 artifacts/failures.jsonl   the prompts without a pair, and why
@@ -81,14 +81,14 @@ def work(run: Run, should_stop: Callable[[], bool]) -> Row:
     if not prompts:
         raise JobError(f"{run.inputs / 'prompts.jsonl'} holds no prompts.")
     results = run.path / "results.jsonl"
-    have = {row["prompt_id"] for row in read_lines(results) if "reason" not in row}
+    have = {row["prompt_id"] for row in read_lines(results) if "reason" not in row["results"][0]}
     progress = Progress(run, total=len(prompts), done=len(have))
     with appending(results) as write:
 
-        def keep(results: list[Pair | Failure]) -> None:
-            for result in results:
-                write(result_to_row(result))
-            progress.step(failed=isinstance(results[0], Failure))
+        def keep(found: list[Pair | Failure]) -> None:
+            rows = [result_to_row(result) for result in found]
+            write({"prompt_id": rows[0]["prompt_id"], "results": rows})
+            progress.step(failed=isinstance(found[0], Failure))
 
         todo = (prompt for prompt in prompts if prompt.id not in have)
         generate_pairs(
@@ -109,7 +109,8 @@ def work(run: Run, should_stop: Callable[[], bool]) -> Row:
 
 def read_results(run: Run) -> Iterator[Pair | Failure]:
     """The results so far, in the order in which they came; a prompt that failed may have a pair later on."""
-    return (result_from_row(row) for row in read_lines(run.path / "results.jsonl"))
+    for line in read_lines(run.path / "results.jsonl"):
+        yield from map(result_from_row, line["results"])
 
 
 def _write_artifacts(run: Run, results: Path) -> tuple[int, list[Failure]]:

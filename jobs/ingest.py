@@ -96,13 +96,17 @@ def failures(bench: Workbench, job: JobRow) -> list[Failure]:
 
 
 def take_in(bench: Workbench) -> list[Report]:
-    """Take in, once, what every job that has ended left behind."""
+    """Take in, once, what every job that has ended left behind; one that cannot be taken in does not hold up others."""
     with _one_at_a_time:
         reports = []
         for job in job_rows.waiting(bench.store):
-            if status(bench, job).state in ("done", "failed", "cancelled"):
+            if status(bench, job).state not in ("done", "failed", "cancelled"):
+                continue
+            try:
                 reports.append(_take_pairs(bench, job))
                 job_rows.taken_in(bench.store, job.id)
+            except Exception:
+                logger.exception("What job %s left could not be taken in; it will be tried again.", job.id)
         return reports
 
 

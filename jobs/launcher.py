@@ -50,6 +50,10 @@ class Launcher:
 
         The process outlives this one. Raises JobError where the job is running.
         """
+        process = self._process(run)
+        if process and run.result() is not None:  # its work is done and it is about to end
+            with suppress(psutil.TimeoutExpired):
+                process.wait(10)
         if self._process(run):
             raise JobError(f"Job {run.id} is running.")
         kind = str(run.job()["kind"])

@@ -196,6 +196,12 @@ def progress_of(store: Store, campaign_id: str) -> campaigns.Progress:
     return campaigns.progress(store, campaigns.get(store, campaign_id))
 
 
+@st.cache_resource(ttl=15, show_spinner=False)
+def lately(_store: Store, campaign_id: str) -> campaigns.Progress:
+    """The same as it was at some time in the last 15 seconds, so that the next pair never waits for it."""
+    return progress_of(_store, campaign_id)
+
+
 def pace() -> float | None:
     """Median seconds a pair, in this session."""
     return median(_paces()) if _paces() else None

@@ -17,6 +17,7 @@ from pages._turn import (
     count,
     drop,
     flip,
+    lately,
     pace,
     pause,
     progress_of,
@@ -71,18 +72,12 @@ def main() -> None:
         nothing(turn, who, chosen.id)
         return
     returned(turn)
-    progress()
     work()
 
 
-@st.fragment(run_every=15)
-def progress() -> None:
-    """How far the campaign is; also the page's sign of life, by which the clock knows that it is still there."""
-    who, chosen = require(), campaign()
-    turn = turn_of(chosen, who)
-    if isinstance(turn, Turn):
-        watch(turn)
-    found = read(progress_of, chosen.id)
+def progress(chosen: CampaignRow) -> None:
+    """How far the campaign is."""
+    found = lately(workbench().store, chosen.id)
     share = found.done / found.wanted if found.wanted else 0.0
     with st.container(key="progress", horizontal=True, vertical_alignment="center"):
         st.progress(share, width=140)
@@ -91,14 +86,19 @@ def progress() -> None:
         )
 
 
-@st.fragment
+@st.fragment(run_every=15)
 def work() -> None:
-    """The pair in hand and everything one can do with it; nothing outside is drawn again when it changes."""
+    """The pair in hand and everything one can do with it; nothing outside is drawn again when it changes.
+
+    Its timer is the page's sign of life, by which the clock knows that it is still there. It is the only one here: where
+    the runs of two fragments end together, Streamlit leaves standing what the first of them no longer draws.
+    """
     who, chosen = require(), campaign()
     turn = turn_of(chosen, who)
     if isinstance(turn, Nothing):
         st.rerun()
     watch(turn)
+    progress(chosen)
     with st.container(key="work", gap="xsmall"):
         tools(turn, who, chosen.id)
         pair(turn, chosen, who)

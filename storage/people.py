@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlmodel import Session, col, delete, func, select
+from sqlmodel import Session, col, delete, select
 
 from core.records import content_id
 from core.roles import ROLES, Identity, Role
@@ -203,7 +203,7 @@ def who(store: Store, secret: str, kind: Kind) -> Identity | None:
 def change(
     store: Store, account_id: str, actor: str, *, role: Role | None = None, disabled: bool | None = None
 ) -> None:
-    """Give another role, disable or enable. Raises PeopleError rather than leave no enabled admin."""
+    """Give another role, disable or enable. Raises PeopleError rather than leave no admin who can sign in."""
     with store.writing() as session:
         account = session.get_one(AccountRow, account_id)
         before = {"role": account.role, "disabled": account.disabled}
@@ -213,11 +213,10 @@ def change(
             account.disabled = disabled
         session.add(account)
         session.flush()
-        enabled = select(func.count()).where(
-            col(AccountRow.disabled).is_(False), col(AccountRow.role) == "admin"
-        )
-        if not session.exec(enabled).one():
-            raise PeopleError("role: this is the last admin; make somebody else admin first")
+        people = session.exec(select(AccountRow)).all()
+        oidc = all(person.password_hash is None for person in people)
+        if not any(p.role == "admin" and not p.disabled and (oidc or p.password_hash) for p in people):
+            raise PeopleError("role: this is the last admin who can sign in; make somebody else admin first")
         if account.disabled:
             _end(session, account_id, "session")
         after = {"role": account.role, "disabled": account.disabled}

@@ -83,7 +83,9 @@ def test_a_cancelled_job_gives_what_it_has_and_the_rest_once_it_goes_on(bench: W
     run = jobs.create(job.id, job.kind, generate_pairs.arguments(FOCUSED, CREATIVE, 2))
     generate_pairs.write_prompts(run, questions(5))
     done = [Pair(q, Response("Yes.", "m"), Response("No.", "m")) for q in questions(2)]
-    (run.path / "results.jsonl").write_text("".join(json.dumps(result_to_row(p)) + "\n" for p in done))
+    (run.path / "results.jsonl").write_text(
+        "".join(json.dumps({"prompt_id": p.prompt.id, "results": [result_to_row(p)]}) + "\n" for p in done)
+    )
     bench.store.append(JobRow(**job.model_dump()))
     assert ingest.take_in(bench) == [], "a queued job is not taken in"
     ingest.cancel(bench, job, "bob")

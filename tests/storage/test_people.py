@@ -142,11 +142,14 @@ def test_tokens_are_shown_once_and_revoked(store: Store, admin: AccountRow) -> N
 
 
 def test_there_is_always_an_admin(store: Store, admin: AccountRow) -> None:
-    bob, _ = people.create(store, "bob", "Bob", "lead", admin.login)
+    bob, link = people.create(store, "bob", "Bob", "lead", admin.login)
     for change in ({"role": "lead"}, {"disabled": True}):
         with pytest.raises(PeopleError, match="last admin"):
             people.change(store, admin.id, admin.login, **change)  # type: ignore[arg-type]
     people.change(store, bob.id, admin.login, role="admin")
+    with pytest.raises(PeopleError, match="last admin who can sign in"):
+        people.change(store, admin.id, admin.login, disabled=True)
+    people.accept(store, link, PASSWORD)
     people.change(store, admin.id, "bob", disabled=True)
     with pytest.raises(PeopleError, match="last admin"):
         people.change(store, bob.id, "bob", role="annotator")
