@@ -4,6 +4,7 @@
 const EDITABLE = "input, textarea, select, [contenteditable=true]";
 const SCROLL = { ArrowDown: 60, ArrowUp: -60 };
 const TWICE_MS = 250;
+const ONCE = [..."asdxnz"];
 
 const desk = { turn: null, send: () => {}, active: true, touched: Date.now(), pressed: {} };
 
@@ -63,11 +64,11 @@ function onKey(event) {
     if (event.key.length === 1 && event.key !== "?") stop(event);
     return;
   }
-  const scrolls = event.key === " " || event.key in SCROLL || event.key.startsWith("Page");
-  const before = desk.pressed[event.key] ?? 0;
-  desk.pressed[event.key] = event.timeStamp;
-  const twice = event.repeat || event.timeStamp - before < TWICE_MS;
-  if ((twice && !scrolls && event.key.length === 1) || handle(event)) stop(event);
+  const key = event.key.toLowerCase();
+  const scrolls = key === " " || event.key in SCROLL || key.startsWith("page");
+  const slip = ONCE.includes(key) && event.timeStamp - (desk.pressed[key] ?? -Infinity) < TWICE_MS;
+  desk.pressed[key] = event.timeStamp;
+  if ((event.repeat && key.length === 1 && !scrolls) || slip || handle(event)) stop(event);
 }
 
 function onClick(event) {

@@ -145,6 +145,11 @@ def model_named(text: str) -> str | None:
     return found.group().strip() if found else None
 
 
+def masked(text: str, by: str) -> str:
+    """The text with ``by`` in the place of every phrase that says which model it is from."""
+    return _GIVEAWAY.sub(lambda _: by, text)
+
+
 def models_named(texts: Sequence[str]) -> list[str | None]:
     """``model_named`` of each text; the texts that hold no name at all are passed over by one linear scan."""
     named = pc.match_substring_regex(

@@ -20,11 +20,15 @@ FEW = 12
 """Annotators of whom the matrix has room to write the values into its cells."""
 
 
-def _ratings(campaign_id: str | None, category: str | None, ties: str, kinds: Kinds) -> tuple[Ratings, Ratings]:
+def _ratings(
+    campaign_id: str | None, category: str | None, ties: str, kinds: Kinds
+) -> tuple[Ratings, Ratings]:
     return read(annotations.ratings, campaign_id=campaign_id, category=category, ties=ties, kinds=kinds)
 
 
-def report(store: Store, campaign_id: str | None, category: str | None, ties: str, kinds: Kinds) -> dict[str, Estimate]:
+def report(
+    store: Store, campaign_id: str | None, category: str | None, ties: str, kinds: Kinds
+) -> dict[str, Estimate]:
     """Every agreement figure by name."""
     choices, strengths = _ratings(campaign_id, category, ties, kinds)
     found = agreement_report(choices, strengths)
@@ -34,13 +38,17 @@ def report(store: Store, campaign_id: str | None, category: str | None, ties: st
     return found
 
 
-def by_category(store: Store, campaign_id: str | None, ties: str, kinds: Kinds, limit: int) -> dict[str, dict[str, Estimate]]:
+def by_category(
+    store: Store, campaign_id: str | None, ties: str, kinds: Kinds, limit: int
+) -> dict[str, dict[str, Estimate]]:
     """The report of each category, those of most judgements first."""
     names = read(annotations.categories, campaign_id)[:limit]
     return {name: report(store, campaign_id, name, ties, kinds) for name in names}
 
 
-def matrix(store: Store, campaign_id: str | None, category: str | None, ties: str, kinds: Kinds) -> tuple[go.Figure, int]:
+def matrix(
+    store: Store, campaign_id: str | None, category: str | None, ties: str, kinds: Kinds
+) -> tuple[go.Figure, int]:
     """Cohen's kappa of every two annotators, and how many annotators there are."""
     ratings, _ = _ratings(campaign_id, category, ties, kinds)
     judged = np.bincount(ratings.rater, minlength=len(ratings.raters))
@@ -50,7 +58,9 @@ def matrix(store: Store, campaign_id: str | None, category: str | None, ties: st
     return figure, len(ratings.raters)
 
 
-def disagreements(store: Store, campaign_id: str | None, category: str | None, ties: str, kinds: Kinds, limit: int) -> pd.DataFrame:
+def disagreements(
+    store: Store, campaign_id: str | None, category: str | None, ties: str, kinds: Kinds, limit: int
+) -> pd.DataFrame:
     """The pairs that two or more judged, those people agree on least first, of these those with most judgements.
 
     Columns: pair_id, agreement (share of agreeing annotator pairs), and the votes of each choice.
@@ -79,7 +89,10 @@ class Settled:
             ("majority", self.majority, "share"), ("dawid_skene", self.dawid_skene, "probability"),
         ):  # fmt: skip
             labels = np.array([*found.categories, ""], dtype=object)
-            columns |= {name: labels[found.label], f"{name}_{share}": found.posterior.max(1, initial=0).round(6)}
+            columns |= {
+                name: labels[found.label],
+                f"{name}_{share}": found.posterior.max(1, initial=0).round(6),
+            }
         return pd.DataFrame(columns)
 
 

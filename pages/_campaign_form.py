@@ -40,27 +40,43 @@ def _rules(campaign: CampaignRow) -> None:
 
     st.text_input("Name", campaign.name, max_chars=100, key=key("name"))
     st.number_input(
-        "Annotators a pair", 1, 100, campaign.k, key=key("k"), help="Each pair goes to so many people and never more."
+        "Annotators a pair",
+        1,
+        100,
+        campaign.k,
+        key=key("k"),
+        help="Each pair goes to so many people and never more.",
     )
     st.caption("What annotators may say")
     with st.container(horizontal=True):
         st.toggle("Tie", campaign.ties, key=key("ties"))
         st.toggle("Both bad", campaign.both_bad, key=key("both_bad"))
         st.toggle(
-            "Strength", campaign.strength, key=key("strength"), help="How much better: slightly, clearly, far."
+            "Strength",
+            campaign.strength,
+            key=key("strength"),
+            help="How much better: slightly, clearly, far.",
         )
     st.multiselect(
         "Aspects", dict.fromkeys([*campaign.aspects, *ASPECTS]), campaign.aspects, key=key("aspects"),
         accept_new_options=True, max_selections=MAX_ASPECTS, placeholder="None",
         help="Asked one by one beside the overall choice. Type to add your own.",
     )  # fmt: skip
-    everybody = {i: login or name for i, name, kind, login, _ in people.annotators(workbench().store) if kind == "person"}
+    everybody = {
+        i: login or name
+        for i, name, kind, login, _ in people.annotators(workbench().store)
+        if kind == "person"
+    }
     st.multiselect(
         "Who may work on it", everybody, [i for i in campaign.annotators if i in everybody], key=key("annotators"),
         format_func=everybody.__getitem__, placeholder="Everybody",
     )  # fmt: skip
     st.selectbox(
-        "Order", ORDERINGS, ORDERINGS.index(campaign.ordering), format_func=ORDER_NAMES.__getitem__, key=key("ordering")
+        "Order",
+        ORDERINGS,
+        ORDERINGS.index(campaign.ordering),
+        format_func=ORDER_NAMES.__getitem__,
+        key=key("ordering"),
     )
     gold, repeats, lease = st.columns(3)
     gold.number_input(
@@ -77,7 +93,10 @@ def _rules(campaign: CampaignRow) -> None:
     )  # fmt: skip
     if campaign.id:
         st.toggle(
-            "Archived", campaign.archived, key=key("archived"), help="Out of the choice in the sidebar; nothing is deleted."
+            "Archived",
+            campaign.archived,
+            key=key("archived"),
+            help="Out of the choice in the sidebar; nothing is deleted.",
         )
 
 

@@ -12,7 +12,10 @@ TRAINERS: dict[Shape, str] = {
     "kto": "KTOTrainer",
     "kto_conversational": "KTOTrainer",
 }
-MESSAGES: dict[Shape, str] = {"conversational": "prompt chosen rejected", "kto_conversational": "prompt completion"}
+MESSAGES: dict[Shape, str] = {
+    "conversational": "prompt chosen rejected",
+    "kto_conversational": "prompt completion",
+}
 
 
 def exported(campaign_id: str | None, category: str | None, method: exports.Method, policy: Policy) -> Export:
@@ -22,7 +25,9 @@ def exported(campaign_id: str | None, category: str | None, method: exports.Meth
 
 
 @st.cache_resource(max_entries=2, ttl="10m", show_spinner="Putting the data set together…")
-def _export(at: object, campaign_id: str | None, category: str | None, method: exports.Method, policy: Policy) -> Export:
+def _export(
+    at: object, campaign_id: str | None, category: str | None, method: exports.Method, policy: Policy
+) -> Export:
     result = export(_candidates(at, campaign_id, category, method), policy)
     for rows in result.rows.values():
         validate(rows, policy.shape)
@@ -30,7 +35,9 @@ def _export(at: object, campaign_id: str | None, category: str | None, method: e
 
 
 @st.cache_resource(max_entries=2, ttl="10m", show_spinner="Reading the pairs and their votes…")
-def _candidates(at: object, campaign_id: str | None, category: str | None, method: exports.Method) -> list[Candidate]:
+def _candidates(
+    at: object, campaign_id: str | None, category: str | None, method: exports.Method
+) -> list[Candidate]:
     return exports.candidates(workbench().store, campaign_id=campaign_id, category=category, method=method)
 
 
@@ -47,6 +54,4 @@ def snippet(splits: list[str], fmt: Format, shape: Shape) -> str:
     if fmt == "csv" and shape in MESSAGES:
         lines = ["import json", *lines, f'columns = "{MESSAGES[shape]}".split()',
                  "data = data.map(lambda row: {name: json.loads(row[name]) for name in columns})"]  # fmt: skip
-    return "\n".join([*lines, f"# data[\"train\"] is what TRL's {TRAINERS[shape]} takes as train_dataset."])
-
-
+    return "\n".join([*lines, f'# data["train"] is what TRL\'s {TRAINERS[shape]} takes as train_dataset.'])

@@ -76,7 +76,11 @@ def _one(job: JobRow, status: Status, who: Identity) -> None:
         st.caption(plain(status.reason))
     if failing:
         rows = [(failure.prompt_id, failure.reason) for failure in ingest.failures(workbench(), job)]
-        st.dataframe(pd.DataFrame(rows, columns=["Prompt", "Reason"]), hide_index=True, height=min(36 * len(rows) + 38, 240))
+        st.dataframe(
+            pd.DataFrame(rows, columns=["Prompt", "Reason"]),
+            hide_index=True,
+            height=min(36 * len(rows) + 38, 240),
+        )
 
 
 def _progress(job: JobRow, status: Status) -> str:
@@ -86,7 +90,9 @@ def _progress(job: JobRow, status: Status) -> str:
     if status.state == "running":
         return f"{text} · {_left(job, status)}"
     if status.state != "queued":
-        text += " · in the campaign, ready to annotate" if job.ingested else " · being taken into the campaign"
+        text += (
+            " · in the campaign, ready to annotate" if job.ingested else " · being taken into the campaign"
+        )
     return text
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.differences import Span, highlight
+from core.exposure import masked
 from storage.cards import Card
 from storage.tables import ResponseRow
 
@@ -99,7 +100,7 @@ def _text(text: str, name: str) -> None:
 
 
 def _masked(response: ResponseRow) -> str:
-    return response.text.replace(response.exposes, HIDDEN) if response.exposes else response.text
+    return masked(response.text, HIDDEN) if response.exposes else response.text
 
 
 def _marked(spans: list[Span]) -> str:

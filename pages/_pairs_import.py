@@ -22,7 +22,11 @@ FORMATS = {
     "hh": ("hh-rlhf transcripts", "A row a pair: chosen and rejected, as whole “Human: … Assistant: …” transcripts."),
     "csv": ("Table of pairs", "A row a pair: a prompt and two answers, in columns you name. Any file format will do."),
 }  # fmt: skip
-LABELS = {"annotations": "Annotations of one annotator, named as the source", "gold": "Gold: the right choice", "none": "Left out"}
+LABELS = {
+    "annotations": "Annotations of one annotator, named as the source",
+    "gold": "Gold: the right choice",
+    "none": "Left out",
+}
 NEEDED = ("prompt", "response_a", "response_b")
 JUDGED = ("annotator", "choice")
 
@@ -41,7 +45,9 @@ def bring_in(who: Identity) -> None:
         return
     choices = {c.id: c.name for c in open_campaigns(who)}
     left, middle, right = st.columns(3)
-    into = left.selectbox("Into campaign", choices, format_func=choices.__getitem__, index=list(choices).index(campaign().id))
+    into = left.selectbox(
+        "Into campaign", choices, format_func=choices.__getitem__, index=list(choices).index(campaign().id)
+    )
     source = middle.text_input("Source", PurePath(file.name).name.partition(".")[0], max_chars=100,
                                help="Where the pairs come from; it stays with them.").strip()  # fmt: skip
     labels = "none"
@@ -61,7 +67,9 @@ def parse(rows: Any, kind: str, columns: PairColumns | None) -> Parsed[Any]:
     return read_judgements(rows, columns) if kind == "annotated" else read_pairs(rows, kind, columns)
 
 
-def add(file: File, kind: str, columns: PairColumns | None, into: str, source: str, labels: Any, actor: str) -> Report:
+def add(
+    file: File, kind: str, columns: PairColumns | None, into: str, source: str, labels: Any, actor: str
+) -> Report:
     bench = workbench()
     parsed = parse(file.parsed.rows, kind, columns)
     if kind == "annotated":
@@ -80,9 +88,26 @@ def look(file: File, kind: str, columns: PairColumns | None) -> None:
     shown: list[dict[str, object]] = []
     for number, record in parsed.rows:
         pair = record.pair if isinstance(record, Judgement) else record
-        row = {"row": number, "prompt": pair.prompt.text, "answer A": pair.response_a.text, "answer B": pair.response_b.text}
-        shown.append(row | ({"choice": record.choice, "annotator": record.annotator} if isinstance(record, Judgement) else {"label": record.label}))
-    table([*shown, *({"row": r.row, "prompt": f"refused: {r.field or 'row'} {r.reason}"} for r in parsed.refused)])
+        row = {
+            "row": number,
+            "prompt": pair.prompt.text,
+            "answer A": pair.response_a.text,
+            "answer B": pair.response_b.text,
+        }
+        shown.append(
+            row
+            | (
+                {"choice": record.choice, "annotator": record.annotator}
+                if isinstance(record, Judgement)
+                else {"label": record.label}
+            )
+        )
+    table(
+        [
+            *shown,
+            *({"row": r.row, "prompt": f"refused: {r.field or 'row'} {r.reason}"} for r in parsed.refused),
+        ]
+    )
 
 
 def mapping(file: File, kind: str) -> PairColumns | None:
@@ -99,7 +124,13 @@ def mapping(file: File, kind: str) -> PairColumns | None:
         grid = st.grid(4)
         for field in fields(PairColumns):
             named = getattr(guess, field.name)
-            if kind == "csv" and field.name in ("annotator", "confidence", "reason", "seconds", "submitted_at"):
+            if kind == "csv" and field.name in (
+                "annotator",
+                "confidence",
+                "reason",
+                "seconds",
+                "submitted_at",
+            ):
                 continue
             label = field.name.replace("_", " ").capitalize() + (" *" if field.name in needed else "")
             found[field.name] = grid.selectbox(label, file.columns, index=file.columns.index(named) if named in file.columns else None,

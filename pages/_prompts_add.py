@@ -30,14 +30,27 @@ def add_one(who: Identity) -> None:
     if (done := st.session_state.pop("prompts done", None)) is not None:
         st.success(done, icon=":material/check:")
     n = st.session_state.setdefault("prompt number", 0)
-    chat = st.segmented_control("Form", ["One turn", "Chat"], default="One turn", required=True, key="prompts form", label_visibility="collapsed")
+    chat = st.segmented_control(
+        "Form",
+        ["One turn", "Chat"],
+        default="One turn",
+        required=True,
+        key="prompts form",
+        label_visibility="collapsed",
+    )
     if chat == "One turn":
-        prompt: object = st.text_area("Prompt", height=160, key=f"text {n}", placeholder="What the models are asked")
+        prompt: object = st.text_area(
+            "Prompt", height=160, key=f"text {n}", placeholder="What the models are asked"
+        )
     else:
         prompt = conversation(n)
     left, right = st.columns(2)
-    category = left.selectbox("Category", all_categories(), index=all_categories().index("general"), accept_new_options=True)
-    tags = right.multiselect("Tags", read(prompts.tags), accept_new_options=True, placeholder="Choose or type")
+    category = left.selectbox(
+        "Category", all_categories(), index=all_categories().index("general"), accept_new_options=True
+    )
+    tags = right.multiselect(
+        "Tags", read(prompts.tags), accept_new_options=True, placeholder="Choose or type"
+    )
     st.button("Add", type="primary", key=f"add {n}", on_click=save, args=(n, prompt, category, tags, who.id))
 
 
@@ -49,7 +62,12 @@ def conversation(n: int) -> list[dict[str, str]]:
     for i, role in enumerate(roles):
         label = "System (optional)" if role == "system" else role.capitalize()
         messages.append({"role": role, "content": st.text_area(label, height=90, key=f"turn {n} {i}")})
-    st.button("Add an exchange", icon=":material/add:", on_click=st.session_state.update, args=({f"turns {n}": asked + 1},))
+    st.button(
+        "Add an exchange",
+        icon=":material/add:",
+        on_click=st.session_state.update,
+        args=({f"turns {n}": asked + 1},),
+    )
     return messages if messages[0]["content"].strip() else messages[1:]
 
 
@@ -57,7 +75,9 @@ def save(n: int, prompt: object, category: str, tags: list[str], actor: str) -> 
     if n != st.session_state["prompt number"] or (found := one(prompt, category, tags)) is None:
         return
     report = prompts.add(workbench().store, Parsed([(1, found)], []), actor)
-    st.session_state["prompts done"] = "Added." if report.added else "This prompt is there already; nothing was added."
+    st.session_state["prompts done"] = (
+        "Added." if report.added else "This prompt is there already; nothing was added."
+    )
     st.session_state["prompt number"] = n + 1
 
 
@@ -67,7 +87,12 @@ def upload(who: Identity) -> None:
         return
     preview(file)
     columns = mapping(file)
-    default = st.selectbox("Category where a row has none", all_categories(), index=all_categories().index("general"), accept_new_options=True)
+    default = st.selectbox(
+        "Category where a row has none",
+        all_categories(),
+        index=all_categories().index("general"),
+        accept_new_options=True,
+    )
     if columns is None or default is None:
         return
     try:
@@ -76,7 +101,9 @@ def upload(who: Identity) -> None:
         first = Parsed([], [])
     for _, prompt in first.rows[:1]:
         st.caption("The first prompt as it will enter:")
-        st.code(prompt.text, language=None, wrap_lines=True, height=140 if len(prompt.text) > 400 else "content")
+        st.code(
+            prompt.text, language=None, wrap_lines=True, height=140 if len(prompt.text) > 400 else "content"
+        )
     label = f"Add {len(file.parsed.rows):,} rows"
     st.button(label, type="primary", icon=":material/upload:", key=f"add {turn('prompts')}", on_click=finish, args=(
         "prompts", turn("prompts"), file,
@@ -105,4 +132,9 @@ def mapping(file: File) -> PromptColumns | None:
     if found["prompt"] is None:
         st.warning("Choose the column that holds the prompt.", icon=":material/arrow_upward:")
         return None
-    return PromptColumns(found["prompt"], found["category"], found["tags"], tuple(a for a in attributes if a not in found.values()))
+    return PromptColumns(
+        found["prompt"],
+        found["category"],
+        found["tags"],
+        tuple(a for a in attributes if a not in found.values()),
+    )

@@ -95,7 +95,11 @@ def table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
 
 
 def _text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return (
+        value
+        if value is None or isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, default=str)
+    )
 
 
 def show(name: str, report: Report) -> None:
@@ -115,7 +119,9 @@ def show(name: str, report: Report) -> None:
     left_out = pd.DataFrame(sorted(rows), columns=["row", "outcome", "field", "reason"])
     shown = left_out[left_out["outcome"] == "refused"]
     if len(shown):
-        st.caption(f"The first {LISTED:,} of {len(shown):,} refused rows" if len(shown) > LISTED else "Refused rows")
+        st.caption(
+            f"The first {LISTED:,} of {len(shown):,} refused rows" if len(shown) > LISTED else "Refused rows"
+        )
         st.dataframe(
             shown.drop(columns="outcome").head(LISTED), hide_index=True, height=min(36 * (len(shown) + 1) + 2, 342),
             column_config={"row": st.column_config.NumberColumn("Row", width="small", format="%d"),

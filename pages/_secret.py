@@ -27,7 +27,10 @@ def tokens(who: Identity) -> None:
     """The API tokens: made here, shown once, revoked here."""
     store = workbench().store
     st.subheader("API tokens", anchor=False)
-    with st.form("token", clear_on_submit=True, border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+    with (
+        st.form("token", clear_on_submit=True, border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
         label = st.text_input("For", max_chars=people.MAX_NAME, placeholder="nightly import", width=280)
         names = {a.id: a.login for a in people.accounts(store) if not a.disabled}
         owner = st.selectbox("Acts as", names, format_func=names.__getitem__, width=220)
@@ -41,6 +44,9 @@ def tokens(who: Identity) -> None:
                 st.rerun()
     for token, account in people.tokens(store):
         with st.container(horizontal=True, vertical_alignment="center", border=True):
-            st.text(f"{token.label} · acts as {account.login} · since {token.created_at:%Y-%m-%d}", width="stretch")
+            st.text(
+                f"{token.label} · acts as {account.login} · since {token.created_at:%Y-%m-%d}",
+                width="stretch",
+            )
             st.button("Revoke", key=f"revoke {token.id}", icon=":material/delete:", on_click=people.revoke,
                       args=(store, token.id, who.id))  # fmt: skip

@@ -20,7 +20,10 @@ METHODS = {
 
 
 def disagreed(*scope: Any) -> None:
-    pairs_list(read(disagreements, *scope, LISTED), "Nobody disagrees: no pair has two annotators who chose differently.")
+    pairs_list(
+        read(disagreements, *scope, LISTED),
+        "Nobody disagrees: no pair has two annotators who chose differently.",
+    )
 
 
 def pairs_list(table: pd.DataFrame, otherwise: str) -> None:
@@ -61,8 +64,20 @@ def consensus(*scope: Any) -> None:
             preferred = int(((labels != "") & ~labels.isin(UNDECIDED)).sum())
             st.markdown(f"**{name}**", help=METHODS[name])
             one, two, three = st.columns(3)
-            one.metric("Settled", f"{int((labels != '').sum()):,}", f"{int((labels == '').sum()):,} of {len(labels):,} left open", delta_color="gray", delta_arrow="off")
-            two.metric("Prefer an answer", f"{preferred:,}", f"{int(labels.isin(UNDECIDED).sum()):,} undecided", delta_color="gray", delta_arrow="off")
+            one.metric(
+                "Settled",
+                f"{int((labels != '').sum()):,}",
+                f"{int((labels == '').sum()):,} of {len(labels):,} left open",
+                delta_color="gray",
+                delta_arrow="off",
+            )
+            two.metric(
+                "Prefer an answer",
+                f"{preferred:,}",
+                f"{int(labels.isin(UNDECIDED).sum()):,} undecided",
+                delta_color="gray",
+                delta_arrow="off",
+            )
             score = found.accuracy[name.lower().replace("-", "_")]
             three.metric("Against gold", "–" if score.value is None else f"{score.value:.1%}",
                          "no gold pairs" if score.value is None else f"{score.low:.1%} to {score.high:.1%} · n {score.n:,}",
@@ -75,5 +90,7 @@ def consensus(*scope: Any) -> None:
                        icon=":material/download:", on_click="ignore")  # fmt: skip
     if len(differ):
         first = differ.sort_values("dawid_skene_probability", ascending=False).head(LISTED)
-        named = first.assign(majority=first["majority"].map(CHOICES), dawid_skene=first["dawid_skene"].map(CHOICES))
+        named = first.assign(
+            majority=first["majority"].map(CHOICES), dawid_skene=first["dawid_skene"].map(CHOICES)
+        )
         pairs_list(named, "")

@@ -20,7 +20,9 @@ def main() -> None:
     who = identity()
     groups = navigation(who)
     landing = next(iter(groups.values()))[0]
-    home = st.Page(lambda: st.switch_page(landing), title="Attune", url_path="home", default=True, visibility="hidden")
+    home = st.Page(
+        lambda: st.switch_page(landing), title="Attune", url_path="home", default=True, visibility="hidden"
+    )
     page = st.navigation({**groups, "": [home, *groups.get("", [])]}, position="sidebar" if who else "hidden")
     if who is None:
         enter()
@@ -63,10 +65,16 @@ def account(who: Identity) -> None:
         st.caption("Sign-in is off" if off else who.role.capitalize())
     if off:
         st.button(
-            "Change name", type="tertiary", icon=":material/edit:", on_click=st.session_state.pop, args=("name",)
+            "Change name",
+            type="tertiary",
+            icon=":material/edit:",
+            on_click=st.session_state.pop,
+            args=("name",),
         )
     else:
-        st.html('<form method="post" action="/auth/sign-out"><button>Sign out</button></form>', width="content")
+        st.html(
+            '<form method="post" action="/auth/sign-out"><button>Sign out</button></form>', width="content"
+        )
 
 
 def enter() -> None:

@@ -15,7 +15,11 @@ from storage import annotations
 VIEWS = ["Figures", "By category", "Between annotators", "Disagreements", "Consensus"]
 KINDS = {"person": "People", "imported": "Imported", "simulated": "Simulated"}
 MOST_CATEGORIES = 30
-SHORT = {"cohen_kappa": "Cohen’s κ", "confidence_weighted_agreement": "Weighted", "krippendorff_alpha_ordinal": "α, ordinal"}
+SHORT = {
+    "cohen_kappa": "Cohen’s κ",
+    "confidence_weighted_agreement": "Weighted",
+    "krippendorff_alpha_ordinal": "α, ordinal",
+}
 EXPLAINED = {
     "raw_agreement": "How often two annotators of the same pair choose alike; chance alone already gives some of it.",
     "cohen_kappa": "Agreement beyond chance of every two annotators who share 10 pairs or more, averaged by pairs shared.",
@@ -57,7 +61,10 @@ def narrow(view: str) -> tuple[str | None, str | None, str, tuple[str, ...]] | N
         kinds = st.pills("Annotators", there, selection_mode="multi", default=list(there), key=f"agreement kinds {here}",
                          format_func=lambda kind: f"{KINDS[kind]} {there[kind]:,}", **kept) if there else []  # fmt: skip
     if not there:
-        st.info("Nothing has been judged in this campaign yet. Agreement needs two annotators on the same pairs.", icon=":material/handshake:")
+        st.info(
+            "Nothing has been judged in this campaign yet. Agreement needs two annotators on the same pairs.",
+            icon=":material/handshake:",
+        )
         st.page_link("annotate.py", label="Annotate", icon=":material/arrow_forward:")
         return None
     if not kinds:
@@ -65,7 +72,9 @@ def narrow(view: str) -> tuple[str | None, str | None, str, tuple[str, ...]] | N
         return None
     if "simulated" in kinds:
         others = "" if len(kinds) > 1 else " nothing but"
-        st.markdown(f":violet-badge[:material/smart_toy: Simulated annotators] These figures include{others} simulated judgements.")
+        st.markdown(
+            f":violet-badge[:material/smart_toy: Simulated annotators] These figures include{others} simulated judgements."
+        )
     narrowed = () if len(kinds) == len(there) else tuple(sorted(kinds))
     return here, None if view == "By category" else category, ties, narrowed
 
@@ -76,7 +85,9 @@ def figures(*scope: Any) -> None:
         figure = agreement_figure(found).update_traces(textposition="top right", selector={"mode": "text"})
         st.plotly_chart(figure, config={"displayModeBar": False}, key="agreement figure")
     widths = [3, 1, 1.5, 1, 1, 2]
-    for column, title in zip(st.columns(widths), ["Figure", "Value", "95% interval", "n", "Target", ""], strict=True):
+    for column, title in zip(
+        st.columns(widths), ["Figure", "Value", "95% interval", "n", "Target", ""], strict=True
+    ):
         column.caption(title)
     for name, estimate in found.items():
         label, value, interval, n, target, state = st.columns(widths, vertical_alignment="center")
@@ -86,15 +97,23 @@ def figures(*scope: Any) -> None:
             interval.empty()
         else:
             value.markdown(f"**{estimate.value:.3f}**")
-            interval.markdown(interval_of(estimate), help=None if estimate.low is not None else estimate.reason)
+            interval.markdown(
+                interval_of(estimate), help=None if estimate.low is not None else estimate.reason
+            )
         n.markdown(f"{estimate.n:,}")
         target.markdown(f"{estimate.target:.2f}")
         state.markdown(reached(estimate))
-    st.caption("n counts pairs judged by two annotators or more; for self-consistency, repeats. Intervals say how a figure would move with other pairs.")
+    st.caption(
+        "n counts pairs judged by two annotators or more; for self-consistency, repeats. Intervals say how a figure would move with other pairs."
+    )
 
 
 def interval_of(estimate: Estimate) -> str:
-    return "none" if estimate.low is None or estimate.high is None else f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return (
+        "none"
+        if estimate.low is None or estimate.high is None
+        else f"{estimate.low:.3f} to {estimate.high:.3f}"
+    )
 
 
 def reached(estimate: Estimate) -> str:
@@ -104,7 +123,11 @@ def reached(estimate: Estimate) -> str:
     target, low, high = estimate.target or 0.0, estimate.low, estimate.high
     if estimate.value >= target:
         return ":green-badge[met]" if low is not None and low >= target else ":green-badge[met, not for sure]"
-    return ":red-badge[not met]" if high is not None and high < target else ":orange-badge[not met, not for sure]"
+    return (
+        ":red-badge[not met]"
+        if high is not None and high < target
+        else ":orange-badge[not met, not for sure]"
+    )
 
 
 def categories(here: str | None, _: None, ties: str, kinds: tuple[str, ...]) -> None:
@@ -118,18 +141,24 @@ def categories(here: str | None, _: None, ties: str, kinds: tuple[str, ...]) -> 
         "Pairs": st.column_config.NumberColumn(help="Judged by two annotators or more.", format="localized"),
         **{key: st.column_config.TextColumn(SHORT.get(key, AGREEMENT_NAMES[key]), help=EXPLAINED[key]) for key in EXPLAINED},
     })  # fmt: skip
-    st.caption("Value (95% interval); – where it cannot be computed: choose that category under Figures to read why.")
+    st.caption(
+        "Value (95% interval); – where it cannot be computed: choose that category under Figures to read why."
+    )
 
 
 def cell(estimate: Estimate) -> str:
     if estimate.value is None:
         return "–"
-    return f"{estimate.value:.2f}" + ("" if estimate.low is None else f" ({estimate.low:.2f} to {estimate.high:.2f})")
+    return f"{estimate.value:.2f}" + (
+        "" if estimate.low is None else f" ({estimate.low:.2f} to {estimate.high:.2f})"
+    )
 
 
 def annotators(*scope: Any) -> None:
     figure, n = read(matrix, *scope)
-    st.plotly_chart(figure, width=figure.layout.height + 130, config={"displayModeBar": False}, key="kappa matrix")
+    st.plotly_chart(
+        figure, width=figure.layout.height + 130, config={"displayModeBar": False}, key="kappa matrix"
+    )
     most = f"the {min(30, n)} with the most work, of {n:,}" if n > 30 else f"all {n:,}"
     st.caption(f"Cohen’s κ of every two annotators: {most}. Empty where two share fewer than 10 pairs.")
 

@@ -251,12 +251,12 @@ def wait(state: Nothing) -> None:
         st.rerun()
 
 
-@st.dialog("Keys", width="large")
+@st.dialog("Keys", width="medium")
 def cheat_sheet() -> None:
     columns = st.columns(2)
     for number, (heading, keys) in enumerate(KEYS.items()):
-        rows = "".join(f"| `{key}` | {meaning} |\n" for key, meaning in keys)
-        columns[number % 2].markdown(f"**{heading}**\n\n| | |\n|---|---|\n{rows}")
+        lines = "  \n".join(f"`{key}` {meaning}" for key, meaning in keys)
+        columns[number % 2].markdown(f"**{heading}**\n\n{lines}")
 
 
 main()

@@ -54,5 +54,9 @@ with st.container(horizontal=True, vertical_alignment="center"):
     st.pagination(ceil(total / PAGE), key=key)
     st.caption(f"{low + 1:,} to {low + len(rows):,} of {total:,} entries, newest first", width="content")
 download.download_button(
-    "Download CSV", lambda: audits.to_csv(store, chosen), "attune-audit.csv", "text/csv", icon=":material/download:"
+    "Download CSV",
+    lambda: audits.to_csv(store, chosen),
+    "attune-audit.csv",
+    "text/csv",
+    icon=":material/download:",
 )

@@ -47,7 +47,11 @@ def editor(row: CampaignRow, who: Identity) -> None:
     st.button("All campaigns", type="tertiary", icon=":material/arrow_back:", on_click=show, args=(None,))
     with st.container(key="campaign-title"):
         st.text(row.name or "New campaign")
-    view = st.segmented_control("View", VIEWS, default="Rules", required=True, label_visibility="collapsed") if row.id else "Rules"
+    view = (
+        st.segmented_control("View", VIEWS, default="Rules", required=True, label_visibility="collapsed")
+        if row.id
+        else "Rules"
+    )
     if view == "Rules":
         campaign_form(row, who.id)
         return
@@ -69,7 +73,9 @@ def pairs(row: CampaignRow, who: Identity) -> None:
         if st.button("Add to this campaign", type="primary", icon=":material/add:"):
             with bench.desks[row.id].closed():
                 added = campaigns.add_from(bench.store, row.id, source or None, who.id)
-            st.session_state["added"] = f"{added:,} pairs added." if added else "Nothing new: all of them are in it already."
+            st.session_state["added"] = (
+                f"{added:,} pairs added." if added else "Nothing new: all of them are in it already."
+            )
             st.rerun()
     if "added" in st.session_state:
         st.success(st.session_state.pop("added"))
@@ -87,14 +93,20 @@ def panel(row: CampaignRow, who: Identity) -> None:
     )  # fmt: skip
     items = read(simulated.unjudged, row.id)
     if not items:
-        st.info("Every pair of this campaign has a judgement already; the panel takes only pairs that nobody has judged.")
+        st.info(
+            "Every pair of this campaign has a judgement already; the panel takes only pairs that nobody has judged."
+        )
         return
     members = {annotator.name: annotator for annotator in default_panel()}
     chosen = st.multiselect("Panel", members, list(members), placeholder="Nobody")
     left, right, _ = st.columns([1, 1, 2])
     most = max(1, min(row.k, len(chosen)))
-    per_pair = left.number_input("Annotators a pair", 1, most, max(1, min(most, row.k - 1)), key=f"simulated:{row.id}:{most}")
-    seed = right.number_input("Seed", 0, 2**31 - 1, 1, help="The same seed gives the same answers, and adds nothing twice.")
+    per_pair = left.number_input(
+        "Annotators a pair", 1, most, max(1, min(most, row.k - 1)), key=f"simulated:{row.id}:{most}"
+    )
+    seed = right.number_input(
+        "Seed", 0, 2**31 - 1, 1, help="The same seed gives the same answers, and adds nothing twice."
+    )
     label = f"Let them annotate {len(items):,} pairs"
     if st.button(label, type="primary", icon=":material/smart_toy:", disabled=not chosen):
         with st.spinner("Annotating…"):

@@ -30,7 +30,10 @@ def main() -> None:
     st.title("Export", anchor=False)
     here = campaign()
     if not read(annotations.kinds, here.id):
-        st.info("Nothing has been judged in this campaign yet, so there is no label to export.", icon=":material/ios_share:")
+        st.info(
+            "Nothing has been judged in this campaign yet, so there is no label to export.",
+            icon=":material/ios_share:",
+        )
         st.page_link("annotate.py", label="Annotate", icon=":material/arrow_forward:")
         return
     left, right = st.columns([3, 5], gap="medium")
@@ -40,7 +43,10 @@ def main() -> None:
         try:
             result = exported(here.id, category, method, policy)
         except InvalidRow as error:
-            st.error(plain(f"This cannot be exported: {error}. Archive or correct that pair."), icon=":material/error:")
+            st.error(
+                plain(f"This cannot be exported: {error}. Archive or correct that pair."),
+                icon=":material/error:",
+            )
             return
         account(result)
         downloads(result, fmt, here.id)
@@ -53,21 +59,39 @@ def options() -> tuple[str | None, Any, Policy, Any]:
     shape = st.segmented_control("Shape", SHAPES, format_func=SHAPE_NAMES.__getitem__, default="preference", help=SHAPE_HELP,
                                  key="export shape", wrap=True, **always)  # fmt: skip
     with st.container(horizontal=True):
-        fmt = st.segmented_control("Format", FORMATS, format_func=FORMAT_NAMES.__getitem__, default="jsonl", key="export format", **always)
+        fmt = st.segmented_control(
+            "Format",
+            FORMATS,
+            format_func=FORMAT_NAMES.__getitem__,
+            default="jsonl",
+            key="export format",
+            **always,
+        )
         ties = st.segmented_control("Ties", ["drop", "keep"], format_func=str.capitalize, default="drop", key="export ties",
                                     help="Kept, a tie is written in both orders (Preference) or as two good answers (KTO).", **always)  # fmt: skip
     method = st.segmented_control("Label by", METHODS, format_func=METHODS.__getitem__, default="majority", help=METHOD_HELP,
                                   key="export method", **always)  # fmt: skip
     one, two = st.columns(2)
-    votes = one.number_input("Votes at least", 1, 100, 1, key="export votes", help="Skips are no votes.", **kept)
+    votes = one.number_input(
+        "Votes at least", 1, 100, 1, key="export votes", help="Skips are no votes.", **kept
+    )
     confidence = two.number_input("Confidence at least", 0.0, 1.0, 0.0, 0.05, key="export confidence", **kept,
                                   help="The share of votes for the label, or its probability with Dawid-Skene.")  # fmt: skip
     names = [name for name, _ in read(prompts.categories)]
     category = one.selectbox("Category", names, index=None, placeholder="All", key="export category", **kept)
-    seed = two.number_input("Seed", 0, 2**31 - 1, 0, key="export seed", help="Draws the splits and the order.", **kept)
+    seed = two.number_input(
+        "Seed", 0, 2**31 - 1, 0, key="export seed", help="Draws the splits and the order.", **kept
+    )
     validation = one.number_input("Validation, % of prompts", 0, 50, 5, key="export validation", **kept)
-    test = two.number_input("Test, % of prompts", 0, 50, 5, key="export test", help="The rest is train.", **kept)
-    details = st.toggle("Details", key="export details", help="Adds columns that TRL ignores: pair, category, confidence, votes, models.", **kept)
+    test = two.number_input(
+        "Test, % of prompts", 0, 50, 5, key="export test", help="The rest is train.", **kept
+    )
+    details = st.toggle(
+        "Details",
+        key="export details",
+        help="Adds columns that TRL ignores: pair, category, confidence, votes, models.",
+        **kept,
+    )
     shares = ((100 - validation - test) / 100, validation / 100, test / 100)
     return category, method, Policy(shape, ties, shares, int(seed), int(votes), confidence, details), fmt
 
@@ -76,7 +100,9 @@ def account(result: Export) -> None:
     """Where every pair went: it adds up to what went in."""
     report = result.report
     kept = sum(report["exported"].values())
-    st.markdown(f"**{kept:,}** of **{report['pairs']:,}** pairs go out, as **{sum(report['rows'].values()):,}** rows.")
+    st.markdown(
+        f"**{kept:,}** of **{report['pairs']:,}** pairs go out, as **{sum(report['rows'].values()):,}** rows."
+    )
     rows: list[tuple[str, int, int | None]] = []
     rows += [(split.capitalize(), n, report["rows"][split]) for split, n in report["exported"].items()]
     rows += [(f"Left out: {REASONS[reason]}", n, None) for reason, n in report["dropped"].items()]
@@ -106,7 +132,10 @@ def downloads(result: Export, fmt: Any, campaign_id: str) -> None:
                        "annotations.csv", "text/csv", icon=icon, on_click="ignore", type="tertiary",
                        help="A row for each judgement that stands, whatever the options above. The Pairs page reads this file back in.")  # fmt: skip
     if not splits:
-        st.warning("No pair passes these options. Ask for fewer votes or less confidence, or keep ties.", icon=":material/filter_alt_off:")
+        st.warning(
+            "No pair passes these options. Ask for fewer votes or less confidence, or keep ties.",
+            icon=":material/filter_alt_off:",
+        )
 
 
 def look(result: Export, fmt: Any) -> None:

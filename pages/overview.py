@@ -24,9 +24,13 @@ def welcome(who: Identity) -> None:
     """The first visit: load the sample, or start empty."""
     st.title("Welcome to Attune", anchor=False)
     if not who.may("lead"):
-        st.info("There is nothing here yet. A lead sets the project up; you will see it here as soon as they have.")
+        st.info(
+            "There is nothing here yet. A lead sets the project up; you will see it here as soon as they have."
+        )
         return
-    st.write("Bring prompts, let two models answer, have people say which answer is better, and see how far to trust them.")
+    st.write(
+        "Bring prompts, let two models answer, have people say which answer is better, and see how far to trust them."
+    )
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         st.subheader("Look around first", anchor=False)
@@ -34,14 +38,18 @@ def welcome(who: Identity) -> None:
             "72 prompts in math, coding, reasoning and general knowledge, two answers each, and 216 annotations by "
             "**simulated** annotators, labelled as such everywhere. You can be the fourth annotator of every pair."
         )
-        st.button("Load the sample project", type="primary", icon=":material/science:", on_click=load, args=(who,))
+        st.button(
+            "Load the sample project", type="primary", icon=":material/science:", on_click=load, args=(who,)
+        )
     with right.container(border=True, height="stretch"):
         st.subheader("Bring your own", anchor=False)
         st.write(
             "Start with an empty project: upload prompts (JSON, JSONL, CSV, Parquet) and let models answer them, or "
             "import pairs that you have, with or without labels."
         )
-        st.button("Start empty", icon=":material/add:", on_click=st.session_state.update, args=({"started": True},))
+        st.button(
+            "Start empty", icon=":material/add:", on_click=st.session_state.update, args=({"started": True},)
+        )
 
 
 def load(who: Identity) -> None:
@@ -58,8 +66,16 @@ def numbers(counts: Counts, pairs: int, agreement: Estimate) -> None:
     _tile(tiles[1], "Pairs", f"{pairs:,}", f"of {counts.pairs:,} in the store")
     share = counts.simulated / annotations if annotations else 0
     colour = "orange" if share else "gray"
-    _tile(tiles[2], "Annotations", f"{annotations:,}", f"{share:.0%} simulated" if annotations else "none yet", colour)
-    simulated = f"{counts.panel:,} simulated" if counts.panel else "none simulated" if annotations else "none yet"
+    _tile(
+        tiles[2],
+        "Annotations",
+        f"{annotations:,}",
+        f"{share:.0%} simulated" if annotations else "none yet",
+        colour,
+    )
+    simulated = (
+        f"{counts.panel:,} simulated" if counts.panel else "none simulated" if annotations else "none yet"
+    )
     _tile(tiles[3], "Annotators", f"{counts.people + counts.panel:,}", simulated)
     if agreement.value is None:
         _tile(tiles[4], "Agreement (α)", "–", "cannot be computed yet", help=agreement.reason)
@@ -73,8 +89,17 @@ def numbers(counts: Counts, pairs: int, agreement: Estimate) -> None:
     )  # fmt: skip
 
 
-def _tile(place: st.delta_generator.DeltaGenerator, label: str, value: str, note: str, colour: str = "gray", help: str | None = None) -> None:
-    place.metric(label, value, note, delta_color=colour, delta_arrow="off", border=True, help=help, height="stretch")
+def _tile(
+    place: st.delta_generator.DeltaGenerator,
+    label: str,
+    value: str,
+    note: str,
+    colour: str = "gray",
+    help: str | None = None,
+) -> None:
+    place.metric(
+        label, value, note, delta_color=colour, delta_arrow="off", border=True, help=help, height="stretch"
+    )
 
 
 def steps(who: Identity, found: list[Step]) -> None:
@@ -86,14 +111,20 @@ def steps(who: Identity, found: list[Step]) -> None:
                 st.markdown(f"**{number}. {step.title}**")
                 st.caption(step.why)
             if allowed(who, step.page):
-                st.page_link(f"{step.page}.py", label="Open", icon=":material/arrow_forward:", icon_position="right")
+                st.page_link(
+                    f"{step.page}.py", label="Open", icon=":material/arrow_forward:", icon_position="right"
+                )
             else:
                 st.caption("A lead can do this.", width="content")
 
 
 def chart(per_day: list[tuple[date, str, int]], today: date) -> None:
     """Annotations a day, by where they come from."""
-    st.subheader("Annotations a day", anchor=False, help="Days in UTC. Skips, and annotations changed or undone since, are left out.")
+    st.subheader(
+        "Annotations a day",
+        anchor=False,
+        help="Days in UTC. Skips, and annotations changed or undone since, are left out.",
+    )
     if not per_day:
         st.caption(f"None in the last {DAYS} days.")
         return

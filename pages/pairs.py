@@ -40,7 +40,9 @@ def browse(who: Identity) -> None:
     here = campaign()
     kept: dict[str, Any] = {"persist_state": "session"}
     search_box, category_box, all_box = st.columns([4, 3, 1.9], vertical_alignment="bottom")
-    search = search_box.text_input("Search", placeholder="Words in the prompt, or the id of a pair", key="pairs search", **kept)
+    search = search_box.text_input(
+        "Search", placeholder="Words in the prompt, or the id of a pair", key="pairs search", **kept
+    )
     category = category_box.selectbox("Category", [name for name, _ in read(prompts.categories)], index=None,
                                       placeholder="All", key="pairs category", **kept)  # fmt: skip
     everywhere = all_box.toggle("All campaigns", key="pairs everywhere", **kept)
@@ -55,7 +57,9 @@ def browse(who: Identity) -> None:
     number = right.pagination(count, key=f"pairs page {wanted}") if count > 1 else 1
     first = (number - 1) * SIZE
     rows, _ = read(pairs.page, **wanted, offset=first, limit=SIZE)
-    left.caption(f"{first + 1:,} to {first + len(rows):,} of {total:,} pairs, the newest first. Click one to open it.")
+    left.caption(
+        f"{first + 1:,} to {first + len(rows):,} of {total:,} pairs, the newest first. Click one to open it."
+    )
     key = f"pairs rows {wanted} {number}"
     table = pd.DataFrame(rows)
     table["names"] = [" ".join(letter for letter in "ab" if row[f"exposes_{letter}"]).upper() for row in rows]
@@ -97,7 +101,13 @@ def empty(narrowed: bool, who: Identity) -> None:
 
 def detail(pair_id: str, who: Identity) -> None:
     bench = workbench()
-    st.button("All pairs", icon=":material/arrow_back:", type="tertiary", on_click=st.session_state.pop, args=("open pair",))
+    st.button(
+        "All pairs",
+        icon=":material/arrow_back:",
+        type="tertiary",
+        on_click=st.session_state.pop,
+        args=("open pair",),
+    )
     card = bench.desks.cards.get(pair_id)
     if card is None:
         st.warning("There is no such pair any more.")
@@ -106,8 +116,14 @@ def detail(pair_id: str, who: Identity) -> None:
     st.html(STYLE)
     prompt(card)
     for column, letter, response in zip(st.columns(2), "AB", (card.a, card.b), strict=True):
-        settings = " · ".join(f"{k} {v}" for k, v in response.params.items() if k in ("provider", "temperature") and v is not None)
-        column.caption(f"**{letter}** · {plain(response.model or 'model not known')}{' · ' if settings else ''}{plain(settings)}")
+        settings = " · ".join(
+            f"{k} {v}"
+            for k, v in response.params.items()
+            if k in ("provider", "temperature") and v is not None
+        )
+        column.caption(
+            f"**{letter}** · {plain(response.model or 'model not known')}{' · ' if settings else ''}{plain(settings)}"
+        )
     differences = st.session_state.get("pair differences", False)
     answers(card, a_left=True, differences=differences, unmasked=True)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -122,7 +138,9 @@ def detail(pair_id: str, who: Identity) -> None:
 
 def gold(pair_id: str, before: str | None, actor: str) -> None:
     bench = workbench()
-    pairs.set_gold(bench.store, bench.desks, pair_id, st.session_state[f"gold {pair_id} {before}"] or None, actor)
+    pairs.set_gold(
+        bench.store, bench.desks, pair_id, st.session_state[f"gold {pair_id} {before}"] or None, actor
+    )
 
 
 def history(pair_id: str) -> None:
@@ -132,7 +150,11 @@ def history(pair_id: str) -> None:
     if not rows:
         st.caption("Nobody has judged this pair yet.")
         return
-    st.markdown(" · ".join(f"{label} **{standing.count(name)}**" for name, label in CHOICES.items() if name in standing))
+    st.markdown(
+        " · ".join(
+            f"{label} **{standing.count(name)}**" for name, label in CHOICES.items() if name in standing
+        )
+    )
     table = pd.DataFrame(
         [(r["annotator"], CHOICES[r["preferred"] or r["verdict"]], r["state"], r["reason"], r["submitted_at"]) for r in rows],
         columns=["Annotator", "Choice", "State", "Reason", "When (UTC)"],

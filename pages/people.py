@@ -24,7 +24,9 @@ def accounts(who: Identity) -> None:
     store = workbench().store
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Accounts", anchor=False)
-        with st.popover("Add a person", icon=":material/person_add:", type="primary", key="adding", on_change="rerun"):
+        with st.popover(
+            "Add a person", icon=":material/person_add:", type="primary", key="adding", on_change="rerun"
+        ):
             add(who)
     reveal()
     everybody = people.accounts(store)
@@ -84,7 +86,13 @@ def one(account: AccountRow, who: Identity) -> None:
             st.button("New link", icon=":material/link:", on_click=invite_again, args=(account, who),
                       help="For a forgotten password. Their sessions and earlier links end.")  # fmt: skip
         label, icon = ("Enable", "lock_open") if account.disabled else ("Disable", "block")
-        st.button(label, icon=f":material/{icon}:", on_click=change, args=(account, who), kwargs={"disabled": not account.disabled})
+        st.button(
+            label,
+            icon=f":material/{icon}:",
+            on_click=change,
+            args=(account, who),
+            kwargs={"disabled": not account.disabled},
+        )
 
 
 def change_role(account: AccountRow, who: Identity) -> None:
@@ -123,7 +131,9 @@ def annotators() -> None:
     shown = [f"{row.n:,} {kind} ({row.annotations:,} annotations)" for kind, row in kinds.iterrows()]
     st.caption(" · ".join(shown))
     table = table.sort_values("Annotations", ascending=False)
-    st.dataframe(table[["Name", "Kind", "Annotations"]], hide_index=True, height=min(420, 38 + 35 * len(table)))
+    st.dataframe(
+        table[["Name", "Kind", "Annotations"]], hide_index=True, height=min(420, 38 + 35 * len(table))
+    )
 
 
 who = require("admin")

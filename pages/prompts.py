@@ -71,7 +71,10 @@ def browse(who: Identity) -> None:
     if selected and who.may("lead"):
         edit(selected, archived, who)
     elif not selected:
-        st.caption("Select a row to read it in full" + (", or several to edit them together." if who.may("lead") else "."))
+        st.caption(
+            "Select a row to read it in full"
+            + (", or several to edit them together." if who.may("lead") else ".")
+        )
     if len(selected) == 1:
         full_text(selected[0])
 
@@ -94,8 +97,14 @@ def edit(rows: list[PromptRow], archived: bool, who: Identity) -> None:
     with st.container(border=True):
         st.markdown(f"**{len(rows)} selected**")
         a, b, c, d, e = st.columns([3, 1.2, 3.6, 1.2, 1.3], vertical_alignment="bottom")
-        category = a.selectbox("Category", all_categories(), index=None, accept_new_options=True, placeholder="Choose or type a new one",
-                               key="new category")
+        category = a.selectbox(
+            "Category",
+            all_categories(),
+            index=None,
+            accept_new_options=True,
+            placeholder="Choose or type a new one",
+            key="new category",
+        )
         b.button("Set", key="set category", disabled=not category, width="stretch",
                  on_click=change, args=(ids, who.id), kwargs={"category": category})  # fmt: skip
         tags = c.multiselect("Tags", read(prompts.tags), default=rows[0].tags if len(rows) == 1 else [],
@@ -106,7 +115,14 @@ def edit(rows: list[PromptRow], archived: bool, who: Identity) -> None:
                  kwargs={"archived": not archived}, help="An archived prompt is offered for nothing new; its pairs stay.")  # fmt: skip
 
 
-def change(ids: list[str], actor: str, *, category: str | None = None, tags: tuple[str, ...] | None = None, archived: bool | None = None) -> None:
+def change(
+    ids: list[str],
+    actor: str,
+    *,
+    category: str | None = None,
+    tags: tuple[str, ...] | None = None,
+    archived: bool | None = None,
+) -> None:
     checked = one("-", category or "general", tags or ())
     if checked is not None:
         n = prompts.edit(

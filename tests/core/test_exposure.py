@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.exposure import model_named, models_named
+from core.exposure import masked, model_named, models_named
 
 GIVEAWAYS = [
     "As ChatGPT, I cannot browse the internet.",
@@ -101,6 +101,13 @@ def test_long_repetitive_texts_are_read_in_linear_time(unit: str) -> None:
     text = (unit * (200_000 // len(unit) + 1))[:200_000]
     found = model_named(text)  # a pattern that backtracks would not come back
     assert found is None or found in text
+
+
+def test_every_phrase_is_masked() -> None:
+    text = "As ChatGPT, I cannot say. Still, I am ChatGPT and I can help. ChatGPT is a product."
+    assert masked(text, "[hidden]").count("[hidden]") == 2
+    assert model_named(masked(text, "[hidden]")) is None
+    assert all(masked(mention, "[hidden]") == mention for mention in MENTIONS)
 
 
 def test_many_texts_at_once_are_judged_as_one_by_one() -> None:

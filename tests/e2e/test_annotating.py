@@ -15,6 +15,7 @@ from storage import campaigns, pairs
 from storage.simulated import load_sample
 from storage.store import Store
 from storage.workbench import Workbench
+from tests.e2e.walking import open_page, settled
 from tests.serving import Server, serve
 
 Tab = Callable[..., Page]
@@ -61,8 +62,9 @@ def enter(tab: Page, server: Server, name: str) -> Page:
     tab.goto(server.url)
     tab.get_by_label("Your name").fill(name)
     tab.keyboard.press("Enter")
-    tab.get_by_test_id("stSidebarNav").get_by_text("Annotate", exact=True).last.click()
-    tab.locator(".st-key-choices").wait_for()
+    tab.get_by_test_id("stSidebarNav").wait_for()
+    settled(tab)
+    open_page(tab, "Annotate")
     return tab
 
 
@@ -80,6 +82,7 @@ def press_for_the_next(tab: Page, key: str) -> None:
     tab.wait_for_function(
         f"before => {panes} !== before && document.querySelector('.st-key-choices')", arg=before
     )
+    settled(tab)
     tab.wait_for_timeout(300)
 
 
@@ -136,10 +139,8 @@ def test_ten_by_keyboard_one_undone_one_edited_and_nothing_moves(sample: Server,
     assert (again["pair_id"], again["left"], again["choice"]) == (last["pair_id"], last["left"], "tie")
     assert boxes(tab) == at_first
 
-    tab.get_by_test_id("stSidebarNav").get_by_text("My annotations").click()
+    open_page(tab, "My annotations")
     table = tab.get_by_test_id("stDataFrame")
-    table.wait_for()
-    tab.wait_for_timeout(500)
     table.click(position={"x": 160, "y": 55})
     tab.locator(".st-key-choices").wait_for()
     tab.wait_for_timeout(300)
@@ -281,11 +282,7 @@ def test_whoever_waits_gets_the_pair_that_comes_free(tmp_path: Path, browser: Br
     ) as server:
         first = enter(new_tab(), server, "Ada")
         enter(new_tab(), server, "Bob")
-        late = new_tab()
-        late.goto(server.url)
-        late.get_by_label("Your name").fill("Cy")
-        late.keyboard.press("Enter")
-        late.get_by_test_id("stSidebarNav").get_by_text("Annotate", exact=True).last.click()
+        late = enter(new_tab(), server, "Cy")
         expect(late.get_by_test_id("stAlert")).to_contain_text("in other hands")
         first.keyboard.press("n")
         late.locator(".st-key-choices").wait_for()

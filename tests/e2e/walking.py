@@ -95,6 +95,8 @@ def invite(admin: Page, login: str, name: str, role: str) -> str:
 def shown(page: Page) -> Shown:
     """The pair on the screen."""
     settled(page)
+    for pane in ("prompt", "left", "right"):
+        expect(page.locator(f".st-key-{pane}")).to_have_text(re.compile(r"\w"))
     texts = [page.locator(f".st-key-{pane}").evaluate(_READ) for pane in ("prompt", "left", "right")]
     return Shown(*map(letters, texts))
 
