@@ -146,10 +146,11 @@ def generate(page: Page, count: int) -> None:
 def annotate_ten(page: Page) -> list[Judged]:
     """Annotate by keyboard alone, with strength, confidence and one reason."""
     open_page(page, "Annotate")
+    expect(page.get_by_text("Held for you")).to_be_visible()
     page.keyboard.press("?")
     sheet = page.get_by_role("dialog")
     for key, meaning in (("A", "left is better"), ("Z", "undo the last one"), ("T", "type a reason")):
-        expect(sheet.get_by_role("row").filter(has_text=meaning)).to_contain_text(key)
+        expect(sheet).to_contain_text(re.compile(rf"{key}\s*{meaning}"))
     page.keyboard.press("Escape")
     sheet.wait_for(state="detached")
     judged = []
@@ -233,6 +234,7 @@ def export(page: Page, folder: Path) -> tuple[list[dict[str, str]], list[dict[st
 def test_an_open_pair_is_shared_up_to_k_and_never_beyond(team: Team, k: int, tmp_path: Path) -> None:
     ada, grace = team.ada, team.grace
     campaign = f"Up to {k}"
+    ada.goto(team.url)
     create_campaign(ada, campaign, k)
     import_pairs(ada, tmp_path / "pairs.csv", ("red", "green", "blue"))
     open_page(ada, "Annotate")
