@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +91,8 @@ class Queue:
         self._held = np.zeros(len(order), dtype=np.int32)
         self._lean = lean[order].astype(np.int32)
         self._gold = gold[order] if rules.gold_share > 0 else np.zeros(len(order), dtype=np.bool_)
+        live = self._judged[~self._gold]
+        self._done, self._wanted = int(np.minimum(live, rules.k).sum()), len(live) * rules.k
         self._met_by = met
         self._met: dict[str, dict[int, bool | None]] = {}
         self._repeated: dict[str, set[int]] = {}
@@ -115,11 +118,11 @@ class Queue:
             if (again := self._repeat(annotator)) is not None:
                 return self._issue(annotator, again, now, repeat=True)
         elif draw < self.rules.repeat_share + self.rules.gold_share:
-            found = self._first(self._gold, met, 0)
+            found = self._first(self._gold.__getitem__, met)
         if found is None:
             found = self._open(annotator, met)
         if found is None:
-            found = self._first(self._gold, met, 0)
+            found = self._first(self._gold.__getitem__, met)
         if found is not None:
             return self._issue(annotator, found, now)
         waiting = [
@@ -149,8 +152,7 @@ class Queue:
 
     def progress(self) -> tuple[int, int]:
         """Judgements there are and judgements wanted, k a pair; gold pairs mixed in count for neither."""
-        judged = self._judged[~self._gold]
-        return int(np.minimum(judged, self.rules.k).sum()), len(judged) * self.rules.k
+        return self._done, self._wanted
 
     def lease(self, lease_id: str) -> Lease | None:
         return self._leases.get(lease_id)
@@ -243,7 +245,10 @@ class Queue:
         return met and place not in self._repeated.get(annotator, ()) if repeat else not met
 
     def _count(self, annotator: str, place: int, a_left: bool | None, change: int) -> None:
-        """Count a judgement (+1), take one back (-1) or note a skip (0)."""
+        """Count a judgement (+1), take one back (-1) or note a skip (0); those beyond k do not count as done."""
+        if not self._gold[place]:
+            before = int(self._judged[place])
+            self._done += min(before + change, self.rules.k) - min(before, self.rules.k)
         self._judged[place] += change
         self._lean[place] += change * _toward(a_left)
         self._of(annotator)[place] = a_left if change > 0 else None
@@ -261,27 +266,33 @@ class Queue:
     def _room(self, place: int) -> bool:
         return bool(self._gold[place]) or int(self._judged[place] + self._held[place]) < self.rules.k
 
+    def _free(self, part: slice) -> npt.NDArray[np.int32]:
+        """How many annotators each pair of a part still takes; none for gold, which is handed out by its share."""
+        free = self.rules.k - self._judged[part] - self._held[part]
+        free[self._gold[part]] = 0
+        return free
+
+    def _has_free(self, level: int, part: slice) -> npt.NDArray[np.bool_]:
+        return np.asarray(self._free(part) == level, dtype=np.bool_)
+
     def _open(self, annotator: str, met: dict[int, bool | None]) -> int | None:
-        free = self.rules.k - self._judged - self._held
-        free[self._gold] = 0
         if self.rules.ordering == "least_annotated":
-            for level in range(self.rules.k, 0, -1):
-                if (found := self._first(free == level, met, 0)) is not None:
-                    return found
-            return None
-        wanted = free > 0
+            levels = (partial(self._has_free, level) for level in range(self.rules.k, 0, -1))
+            return next((found for level in levels if (found := self._first(level, met)) is not None), None)
         start = self._cursor.get(annotator, 0)
-        found = self._first(wanted, met, start)
+        found = self._first(lambda part: self._free(part) > 0, met, start)
         if found is None and start:
-            found = self._first(wanted, met, 0)
+            found = self._first(lambda part: self._free(part) > 0, met)
         if found is not None:
             self._cursor[annotator] = found
         return found
 
-    @staticmethod
-    def _first(wanted: npt.NDArray[np.bool_], met: dict[int, bool | None], start: int) -> int | None:
-        for low in range(start, len(wanted), _CHUNK):
-            for place in np.flatnonzero(wanted[low : low + _CHUNK]):
+    def _first(
+        self, wanted: Callable[[slice], npt.NDArray[np.bool_]], met: dict[int, bool | None], start: int = 0
+    ) -> int | None:
+        """The first pair that is wanted and not met, looked for a part at a time."""
+        for low in range(start, len(self._pairs), _CHUNK):
+            for place in np.flatnonzero(wanted(slice(low, low + _CHUNK))):
                 if low + int(place) not in met:
                     return low + int(place)
         return None

@@ -268,6 +268,12 @@ class Naive(RuleBasedStateMachine):
             assert abs(lean) <= open_places + self.rules.k % 2
 
     @invariant()
+    def the_same_progress(self) -> None:
+        live = set(PAIRS) - self.gold
+        done = sum(min(len(self.sides(pair)), self.rules.k) for pair in live)
+        assert self.queue.progress() == (done, len(live) * self.rules.k)
+
+    @invariant()
     def the_same_leases(self) -> None:
         assert {x.id: x for p in PEOPLE for x in self.queue.held(p)} == self.leases
 
