@@ -124,9 +124,7 @@ def ratings(
         where.append("campaign_id = ?")
         values.append(campaign_id)
     if category is not None:
-        where.append(
-            "pair_id IN (SELECT pair.id FROM pair JOIN prompt ON prompt.id = prompt_id WHERE category = ?)"
-        )
+        where.append("prompt_id IN (SELECT id FROM prompt WHERE category = ?)")
         values.append(category)
     if kinds:
         where.append(f"annotator_id IN (SELECT id FROM annotator WHERE kind IN ({placeholders(kinds)}))")
@@ -135,9 +133,9 @@ def ratings(
         where.append("verdict = 'prefer'")
     with store.snapshot() as duck:
         table = duck.sql(
-            f"""SELECT pair.rowid AS unit, annotator.rowid AS rater, list_position({list(CHOICES)}, choice)::TINYINT - 1 AS choice,
+            f"""SELECT pair_row AS unit, annotator.rowid AS rater, list_position({list(CHOICES)}, choice)::TINYINT - 1 AS choice,
                        confidence::FLOAT AS confidence, strength::FLOAT AS strength
-                FROM current_annotation v JOIN pair ON pair.id = v.pair_id JOIN annotator ON annotator.id = v.annotator_id
+                FROM current_annotation v JOIN annotator ON annotator.id = v.annotator_id
                 WHERE {" AND ".join(where)} ORDER BY unit, submitted_at""",
             params=values,
         ).to_arrow_table()
@@ -175,8 +173,7 @@ def categories(store: Store, campaign_id: str | None = None) -> list[str]:
     return [
         name
         for (name,) in store.rows(
-            """SELECT category FROM current_annotation v JOIN pair ON pair.id = pair_id
-               JOIN prompt ON prompt.id = prompt_id
+            """SELECT category FROM current_annotation v JOIN prompt ON prompt.id = v.prompt_id
                WHERE verdict <> 'skip' AND (campaign_id = $1 OR $1 IS NULL) GROUP BY category
                ORDER BY count(*) DESC, category""",
             campaign_id,

@@ -43,7 +43,7 @@ def _m001_first_floor(connection: Connection) -> None:
            action TEXT NOT NULL, record_type TEXT NOT NULL, record_id TEXT NOT NULL, detail JSON NOT NULL)""",
         # What stands now: superseded rows and retractions are history.
         """CREATE VIEW current_annotation AS
-           SELECT annotation.*,
+           SELECT annotation.*, pair.rowid AS pair_row, pair.prompt_id,
                   CASE WHEN verdict <> 'prefer' THEN verdict
                        WHEN preferred_id = pair.response_a THEN 'a' ELSE 'b' END AS choice
            FROM annotation JOIN pair ON pair.id = annotation.pair_id

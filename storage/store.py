@@ -55,7 +55,7 @@ class Store:
             pool_size=16,
             max_overflow=64,
             connect_args={
-                "config": {"memory_limit": "256MB", "threads": 2, "preserve_insertion_order": False}
+                "config": {"memory_limit": "768MB", "threads": 2, "preserve_insertion_order": False}
             },
         )
         event.listen(self.engine, "connect", lambda duck, _: duck.execute("SET TimeZone = 'UTC'"))

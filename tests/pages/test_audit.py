@@ -18,10 +18,10 @@ Visit = Callable[..., AppTest]
 
 @pytest.fixture
 def entries(bench: Workbench) -> Workbench:
-    """120 entries of Ada and 3 of the app itself."""
+    """120 entries of Ada, the first of them her own making, and 3 of the app itself."""
     ada = people.annotator(bench.store, "Ada")
     with bench.store.writing() as session:
-        for number in range(120):
+        for number in range(119):
             audit(session, ada.id, "update", "campaign", f"c_{number % 4}", number=number)
         for _ in range(3):
             audit(session, "attune", "ingest", "job", "j_1", note='=1+1, "quoted"\nand a line')
@@ -41,7 +41,7 @@ def test_pages_of_what_matches_newest_first(entries: Workbench) -> None:
         (Filter(actor="Ada"), 120),
         (Filter(actor="attune"), 3),
         (Filter(action="ingest"), 3),
-        (Filter(record="campaign"), 120),
+        (Filter(record="campaign"), 119),
         (Filter(record=" c_1 "), 30),
         (Filter(actor="Ada", action="ingest"), 0),
         (Filter(first=datetime.now(UTC).date() - timedelta(days=1)), 123),

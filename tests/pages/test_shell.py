@@ -66,7 +66,8 @@ def test_a_session_that_ended_shows_the_way_back(
     visit: Visit, bench: Workbench, sign_in: Callable[[Role], str]
 ) -> None:
     account = sign_in("annotator")
-    people.create(bench.store, "boss", "Boss", "admin", "test")
+    _, link = people.create(bench.store, "boss", "Boss", "admin", "test")
+    people.accept(bench.store, link, "correct horse battery")
     people.change(bench.store, account, "boss", disabled=True)
     app = visit(name="")
     assert not app.sidebar.children
