@@ -1,10 +1,11 @@
 """The composition root: one process with the Streamlit pages, the REST API under /api and sign-in under /auth."""
 
+import ctypes
 import os
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psutil
@@ -34,6 +35,15 @@ def answer_at_once() -> None:
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+def give_memory_back() -> None:
+    """Have glibc return arrays of 1 MiB and more to the system when they are freed.
+
+    It stops doing so once it has seen a large one go, and the app then keeps the memory of its largest computation.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
+
+
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Open the store, say where to sign in for the first time, take finished jobs in until the server stops."""
@@ -45,6 +55,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
         os._exit(2)
     announce_first_admin(bench, st.get_option("server.port"))
     answer_at_once()
+    give_memory_back()
     with watch(bench):
         yield {}
     close()

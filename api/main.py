@@ -14,6 +14,7 @@ from core.queueing import NotAccepted
 from core.reading import FileError
 from storage.campaigns import CampaignError
 from storage.people import PeopleError
+from storage.store import StoreError
 
 DESCRIPTION = """
 With sign-in on, send an API token: `Authorization: Bearer <token>`. With sign-in off, say who you are with
@@ -73,6 +74,11 @@ def _not_accepted(_: Request, error: NotAccepted) -> JSONResponse:
 @api.exception_handler(CampaignError)
 def _no_campaign(_: Request, error: CampaignError) -> JSONResponse:
     return _problem(404, str(error), "campaign")
+
+
+@api.exception_handler(StoreError)
+def _beyond_limits(_: Request, error: StoreError) -> JSONResponse:
+    return _problem(503, _safe(str(error)))
 
 
 @api.exception_handler(FileError)

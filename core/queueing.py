@@ -134,6 +134,12 @@ class Queue:
         ]
         return Nothing(len(waiting), min((lease.expires_at for lease in waiting), default=None))
 
+    def ahead(self, annotator: str) -> str | None:
+        """The pair that is likely to be handed to them after the one they hold; None when there is none."""
+        held: dict[int, bool | None] = {self._place[x.pair_id]: None for x in self.held(annotator)}
+        place = self._open(annotator, self._of(annotator) | held)
+        return None if place is None else self._pairs[place]
+
     def take(
         self, annotator: str, pair_id: str, a_left: bool | None, now: datetime, *, repeat: bool = False
     ) -> Lease | None:

@@ -37,6 +37,14 @@ class Settings(BaseSettings):
     auth: Literal["off", "password", "oidc"] = Field("off", validation_alias="ATTUNE_AUTH")
     session_hours: int = Field(12, gt=0, validation_alias="ATTUNE_SESSION_HOURS")
     upload_mb: int = Field(256, gt=0, validation_alias="ATTUNE_UPLOAD_MB")
+    store_memory_mb: int = Field(768, ge=256, validation_alias="ATTUNE_STORE_MEMORY_MB")
+    """What DuckDB may use; a query that needs more is refused."""
+    job_slots: int = Field(1, gt=0, validation_alias="ATTUNE_JOB_SLOTS")
+    """How many jobs that compute (training, scoring, a local model) run at once; those that wait on a provider have their own slots."""
+    reward_threshold: float = Field(4.0, ge=1, le=5, validation_alias="ATTUNE_REWARD_THRESHOLD")
+    """A rating that makes an answer good; below it is poor."""
+    reward_minimum: int = Field(50, gt=0, validation_alias="ATTUNE_REWARD_MINIMUM")
+    """How many pairs or rated answers a reward model needs."""
 
     oidc_issuer: str = Field("", validation_alias="ATTUNE_OIDC_ISSUER")
     oidc_client_id: str = Field("", validation_alias="ATTUNE_OIDC_CLIENT_ID")
@@ -90,6 +98,11 @@ class Settings(BaseSettings):
     def runs_dir(self) -> Path:
         """Where jobs keep their run directories."""
         return self.data_dir / "runs"
+
+    @property
+    def models_dir(self) -> Path:
+        """Where registered models keep their weights."""
+        return self.data_dir / "models"
 
     @property
     def admin_emails(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.roles import Identity, Role
 from storage import campaigns, people
-from storage.store import Store
+from storage.store import Store, StoreError
 from storage.tables import CampaignRow
 from storage.workbench import workbench
 
@@ -109,7 +109,10 @@ def read(query: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.k
 
 
 def apologise(error: Exception) -> bool:
-    """Say that a page failed, under an id that finds its traceback in the server's log; never the traceback itself."""
+    """Say that a page failed: what the store lacks, else an id that finds its traceback in the server's log; never the traceback."""
+    if isinstance(error, StoreError):
+        st.error(f"{error} Nothing was half-saved.", icon=":material/error:")
+        return True
     name = secrets.token_hex(4)
     logger.error("page error %s", name, exc_info=error)
     st.error(

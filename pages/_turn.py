@@ -15,7 +15,7 @@ from core.queueing import Lease, NotAccepted, Nothing
 from core.roles import Identity
 from pages._session import identity
 from pages._verdict import Draft, Side, keep, said, verdict
-from storage import annotations, campaigns
+from storage import annotations, campaigns, overview
 from storage.store import Store
 from storage.tables import CampaignRow
 from storage.workbench import workbench
@@ -191,15 +191,10 @@ def count(campaign_id: str, annotator: str, change: int = 0) -> int:
     return counts[key]
 
 
-def progress_of(store: Store, campaign_id: str) -> campaigns.Progress:
-    """How far a campaign is, by its id."""
-    return campaigns.progress(store, campaigns.get(store, campaign_id))
-
-
 @st.cache_resource(ttl=15, show_spinner=False)
 def lately(_store: Store, campaign_id: str) -> campaigns.Progress:
-    """The same as it was at some time in the last 15 seconds, so that the next pair never waits for it."""
-    return progress_of(_store, campaign_id)
+    """How far a campaign was at some time in the last 15 seconds, so that the next pair never waits for it."""
+    return overview.progress(_store, campaign_id)
 
 
 def pace() -> float | None:

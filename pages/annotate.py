@@ -20,7 +20,6 @@ from pages._turn import (
     lately,
     pace,
     pause,
-    progress_of,
     returned,
     submit,
     turn_of,
@@ -111,6 +110,7 @@ def work() -> None:
                 _verdict.details(chosen, turn.lease.id, turn.draft)
         else:
             gone(turn)
+    workbench().desks[chosen.id].look_ahead(who.id)
 
 
 def pair(turn: Turn, chosen: CampaignRow, who: Identity) -> None:
@@ -210,7 +210,7 @@ def gone(turn: Turn) -> None:
 
 def nothing(state: Nothing, who: Identity, campaign_id: str) -> None:
     """Why there is no pair now, and what to do next."""
-    found = read(progress_of, campaign_id)
+    found = read(overview.progress, campaign_id)
     if state.held:
         assert state.until is not None
         when = state.until.astimezone(st.context.timezone and ZoneInfo(st.context.timezone)).strftime(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.ratings import Ratings
 from core.records import CHOICES
@@ -119,42 +121,52 @@ def ratings(
     the strengths of those that have one (a tie is 0; where nobody gave any, ties do not count). Rows of a pair stand
     together, in the order of submission.
     """
-    where, values = ["verdict <> 'skip'"], list[object]()
+    where, values = ["choice <> 'skip'"], list[object]()
     if campaign_id is not None:
         where.append("campaign_id = ?")
         values.append(campaign_id)
-    if category is not None:
-        where.append("prompt_id IN (SELECT id FROM prompt WHERE category = ?)")
-        values.append(category)
     if kinds:
         where.append(f"annotator_id IN (SELECT id FROM annotator WHERE kind IN ({placeholders(kinds)}))")
         values += kinds
     if ties == "drop":
-        where.append("verdict = 'prefer'")
+        where.append("choice IN ('a', 'b')")
     with store.snapshot() as duck:
         table = duck.sql(
-            f"""SELECT pair_row AS unit, annotator.rowid AS rater, list_position({list(CHOICES)}, choice)::TINYINT - 1 AS choice,
-                       confidence::FLOAT AS confidence, strength::FLOAT AS strength
+            f"""SELECT pair_row::INTEGER AS unit, annotator.rowid::INTEGER AS rater,
+                       list_position({list(CHOICES)}, choice)::TINYINT - 1::TINYINT AS choice,
+                       confidence::FLOAT AS confidence, strength::FLOAT AS strength, epoch_us(submitted_at) AS time
                 FROM current_annotation v JOIN annotator ON annotator.id = v.annotator_id
-                WHERE {" AND ".join(where)} ORDER BY unit, submitted_at""",
+                WHERE {" AND ".join(where)}""",
             params=values,
         ).to_arrow_table()
-        units = dict(duck.execute("SELECT rowid, id FROM pair").fetchall())
-        raters = dict(duck.execute("SELECT rowid, name FROM annotator").fetchall())
-    choice, confidence, given = (
-        table[name].to_numpy(zero_copy_only=False) for name in ("choice", "confidence", "strength")
+        if category is not None:
+            inside = duck.sql(
+                "SELECT pair.rowid::INTEGER AS unit FROM pair JOIN prompt ON prompt.id = prompt_id WHERE category = ?",
+                params=[category],
+            ).to_arrow_table()
+            table = table.filter(pc.is_in(table["unit"], inside["unit"].combine_chunks()))
+        pairs = duck.sql("SELECT rowid::INTEGER AS row, id AS name FROM pair").to_arrow_table()
+        annotators = duck.sql("SELECT rowid::INTEGER AS row, name FROM annotator").to_arrow_table()
+    order = np.lexsort((table["time"].to_numpy(), table["unit"].to_numpy()))
+    unit, rater, choice, confidence, given = (
+        table[name].to_numpy(zero_copy_only=False)[order]
+        for name in ("unit", "rater", "choice", "confidence", "strength")
     )
-    unit, rater = table["unit"].to_numpy(), table["rater"].to_numpy()
-    used = [code for code, name in enumerate(CHOICES) if name in ("a", "b") or (choice == code).any()]
-    coded = _coded(
-        unit, rater, np.searchsorted(used, choice), confidence, units, raters, [CHOICES[c] for c in used]
-    )
-    signed = np.select([choice == 0, choice == 1, choice == 2], [given, -given, 0.0], np.nan)
+    del table, order
+    names = tuple(name for code, name in enumerate(CHOICES) if name in ("a", "b") or (choice == code).any())
+    code = np.searchsorted([CHOICES.index(name) for name in names], choice)
+    signed = np.where(choice == 2, 0, np.array([1, -1, 0, np.nan], np.float32)[choice] * given)
     keep = np.isfinite(signed) & np.isfinite(given).any()
-    strength = _coded(
-        unit[keep], rater[keep], signed[keep] + 3, confidence[keep], units, raters, STRENGTH_SCALE
-    )
-    return coded, strength
+
+    def coded(rows: Any, category: Any, categories: tuple[str, ...]) -> Ratings:
+        units, unit_codes = _named(unit[rows], pairs)
+        raters, rater_codes = _named(rater[rows], annotators)
+        return Ratings(
+            unit_codes, rater_codes, category[rows].astype(np.int64), confidence[rows].astype(np.float64),
+            units, raters, categories,
+        )  # fmt: skip
+
+    return coded(slice(None), code, names), coded(keep, signed + 3, STRENGTH_SCALE)
 
 
 def kinds(store: Store, campaign_id: str | None = None) -> dict[str, int]:
@@ -162,7 +174,7 @@ def kinds(store: Store, campaign_id: str | None = None) -> dict[str, int]:
     return dict(
         store.rows(
             """SELECT kind, count(*) FROM current_annotation v JOIN annotator ON annotator.id = annotator_id
-               WHERE verdict <> 'skip' AND (campaign_id = $1 OR $1 IS NULL) GROUP BY kind ORDER BY kind""",
+               WHERE choice <> 'skip' AND (campaign_id = $1 OR $1 IS NULL) GROUP BY kind ORDER BY kind""",
             campaign_id,
         )
     )
@@ -174,31 +186,15 @@ def categories(store: Store, campaign_id: str | None = None) -> list[str]:
         name
         for (name,) in store.rows(
             """SELECT category FROM current_annotation v JOIN prompt ON prompt.id = v.prompt_id
-               WHERE verdict <> 'skip' AND (campaign_id = $1 OR $1 IS NULL) GROUP BY category
+               WHERE choice <> 'skip' AND (campaign_id = $1 OR $1 IS NULL) GROUP BY category
                ORDER BY count(*) DESC, category""",
             campaign_id,
         )
     ]
 
 
-def _coded(
-    unit: Any,
-    rater: Any,
-    category: Any,
-    confidence: Any,
-    units: dict[int, str],
-    raters: dict[int, str],
-    categories: Sequence[str],
-) -> Ratings:
-    """Ratings from row numbers; only the pairs and annotators that occur are among its units and raters."""
-    unit_rows, unit = np.unique(unit, return_inverse=True)
-    rater_rows, rater = np.unique(rater, return_inverse=True)
-    return Ratings(
-        unit.astype(np.int64),
-        rater.astype(np.int64),
-        np.asarray(category).astype(np.int64),
-        np.asarray(confidence).astype(np.float64),
-        [units[row] for row in unit_rows],
-        [raters[row] for row in rater_rows],
-        tuple(categories),
-    )
+def _named(rows: Any, names: pa.Table) -> tuple[list[str], Any]:
+    """The names of the row numbers that occur, and for each of ``rows`` its place among them."""
+    found, codes = np.unique(rows, return_inverse=True)
+    places = pc.index_in(pa.array(found), names["row"].combine_chunks())
+    return names["name"].take(places).to_pylist(), codes

@@ -54,6 +54,15 @@ class Desk:
                 self._store.append(self._lease_row(found, queue))
             return found
 
+    def look_ahead(self, annotator: str) -> None:
+        """Read the pair that is likely to come next while this one is being judged (prefetch)."""
+        with self._gate:
+            _, queue = self._ready()
+        with self._lock:
+            pair_id = queue.ahead(annotator)
+        if pair_id is not None:
+            self._cards.get(pair_id)
+
     def progress(self) -> tuple[int, int]:
         """Judgements there are and judgements wanted, as the queue counts them."""
         with self._gate:

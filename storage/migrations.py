@@ -53,7 +53,48 @@ def _m001_first_floor(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_first_floor,)
+def _m002_learning(connection: Connection) -> None:
+    for statement in (
+        """CREATE TABLE model (id TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, method TEXT NOT NULL,
+           base TEXT, path TEXT NOT NULL, job_id TEXT, parent_id TEXT, campaign_id TEXT, actor TEXT NOT NULL,
+           created_at TIMESTAMPTZ NOT NULL, figures JSON NOT NULL, lineage JSON NOT NULL, checksum TEXT NOT NULL)""",
+        """CREATE TABLE model_event (id TEXT PRIMARY KEY, model_id TEXT NOT NULL, occurred_at TIMESTAMPTZ NOT NULL,
+           actor TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, detail JSON NOT NULL)""",
+        # No primary key: its index would hold every prediction in memory.
+        """CREATE TABLE prediction (model_id TEXT NOT NULL, pair_id TEXT NOT NULL, split TEXT NOT NULL,
+           raw DOUBLE NOT NULL, probability DOUBLE NOT NULL, target DOUBLE, probe_id TEXT,
+           created_at TIMESTAMPTZ NOT NULL)""",
+        """CREATE TABLE probe (id TEXT PRIMARY KEY, model_id TEXT NOT NULL, campaign_id TEXT, actor TEXT NOT NULL,
+           created_at TIMESTAMPTZ NOT NULL, figures JSON NOT NULL)""",
+        "ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE job ADD COLUMN time_limit DOUBLE",
+        "ALTER TABLE job ADD COLUMN ended_at TIMESTAMPTZ",
+        "ALTER TABLE job ADD COLUMN state TEXT",
+    ):
+        connection.execute(text(statement))
+
+
+def _m003_choice_above_the_join(connection: Connection) -> None:
+    """Filter on ``choice``, which needs both tables: DuckDB takes a filter on the verdict alone to leave a fifth of the
+    annotations, and then holds all of them in memory for the join instead of the pairs."""
+    connection.execute(
+        text(
+            """CREATE OR REPLACE VIEW current_annotation AS
+               SELECT annotation.*, pair.rowid AS pair_row, pair.prompt_id,
+                      CASE WHEN verdict <> 'prefer' THEN verdict
+                           WHEN preferred_id = pair.response_a THEN 'a' ELSE 'b' END AS choice
+               FROM annotation JOIN pair ON pair.id = annotation.pair_id
+               WHERE choice <> 'retracted'
+                 AND annotation.id NOT IN (SELECT supersedes FROM annotation WHERE supersedes IS NOT NULL)"""
+        )
+    )
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _m001_first_floor,
+    _m002_learning,
+    _m003_choice_above_the_join,
+)
 
 
 def version(connection: Connection) -> int:

@@ -38,13 +38,13 @@ def counts(store: Store, campaign_id: str) -> Counts:
            FROM prompt WHERE NOT archived"""
     )[0]
     by_source = store.rows(
-        """SELECT source, count(*) FROM current_annotation WHERE campaign_id = ? AND verdict <> 'skip' GROUP BY source""",
+        """SELECT source, count(*) FROM current_annotation WHERE campaign_id = ? AND choice <> 'skip' GROUP BY source""",
         campaign_id,
     )
     people, panel = store.rows(
         """SELECT count(DISTINCT annotator_id) FILTER (source <> 'simulated'),
                   count(DISTINCT annotator_id) FILTER (source = 'simulated')
-           FROM current_annotation WHERE campaign_id = ? AND verdict <> 'skip'""",
+           FROM current_annotation WHERE campaign_id = ? AND choice <> 'skip'""",
         campaign_id,
     )[0]
     return Counts(prompts, unpaired, pairs, dict(by_source), people, panel)

@@ -54,7 +54,7 @@ def annotators(store: Store) -> list[tuple[str, str, str, str | None, int]]:
     return store.rows(
         """SELECT annotator.id, annotator.name, kind, login, coalesce(n, 0) FROM annotator
            LEFT JOIN account ON account.id = annotator.id
-           LEFT JOIN (SELECT annotator_id, count(*) AS n FROM current_annotation WHERE verdict <> 'skip'
+           LEFT JOIN (SELECT annotator_id, count(*) AS n FROM current_annotation WHERE choice <> 'skip'
                       GROUP BY annotator_id) votes ON annotator_id = annotator.id
            ORDER BY annotator.name, annotator.id"""
     )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import make_url
@@ -40,8 +41,10 @@ class Store:
     ``revision`` rises with every committed write: cache whatever is computed from the store under it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, memory_mb: int = 768) -> None:
         """Open (or create) the database at a ``duckdb:///path`` URL and bring its schema up to date.
+
+        ``memory_mb`` is what DuckDB may use; a query that needs more raises StoreError.
 
         Raises StoreError when another process holds the file, it is not a store, or a newer Attune wrote it.
         """
@@ -55,7 +58,12 @@ class Store:
             pool_size=16,
             max_overflow=64,
             connect_args={
-                "config": {"memory_limit": "768MB", "threads": 2, "preserve_insertion_order": False}
+                "config": {
+                    "memory_limit": f"{memory_mb}MB",
+                    "threads": 2,
+                    "preserve_insertion_order": False,
+                    "allocator_background_threads": True,  # else freed memory is kept for good
+                }
             },
         )
         event.listen(self.engine, "connect", lambda duck, _: duck.execute("SET TimeZone = 'UTC'"))
@@ -84,13 +92,13 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session to read from."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with _within_limits(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session whose changes are committed when the block ends, and dropped if it raises."""
-        with self._lock, Session(self.engine, expire_on_commit=False) as session:
+        with self._lock, _within_limits(), Session(self.engine, expire_on_commit=False) as session:
             yield session
             session.commit()
             self.revision += 1
@@ -124,19 +132,36 @@ class Store:
     @contextmanager
     def snapshot(self) -> Iterator[Any]:
         """A DuckDB connection whose queries all see the store as it was at the first of them."""
-        with self.engine.begin() as connection:
+        with _within_limits(), self.engine.begin() as connection:
             yield raw(connection)
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """The rows of a query, with ``?`` for each parameter."""
-        with self.engine.connect() as connection:
+        with _within_limits(), self.engine.connect() as connection:
             result: list[tuple[Any, ...]] = raw(connection).execute(sql, list(parameters)).fetchall()
             return result
 
     def table(self, sql: str, *parameters: object) -> pa.Table:
         """The rows of a query as an Arrow table."""
-        with self.engine.connect() as connection:
+        with _within_limits(), self.engine.connect() as connection:
             return raw(connection).sql(sql, params=list(parameters)).to_arrow_table()
+
+
+@contextmanager
+def _within_limits() -> Iterator[None]:
+    """Say what to do where memory or the disk does not suffice."""
+    try:
+        yield
+    except (duckdb.Error, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, duckdb.OutOfMemoryException):
+            raise StoreError(
+                "This needs more memory than the store may use: narrow it to a campaign or a category, or raise "
+                "ATTUNE_STORE_MEMORY_MB."
+            ) from error
+        if isinstance(cause, duckdb.IOException):
+            raise StoreError(f"The store's files cannot be read or written: {cause}") from error
+        raise
 
 
 def raw(connection: Connection) -> Any:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Double
+from sqlalchemy import JSON, Column, DateTime, Double, Table, Text
 from sqlmodel import Field, SQLModel
 
 
@@ -167,7 +167,11 @@ class SecretRow(SQLModel, table=True):
 
 
 class JobRow(SQLModel, table=True):
-    """A subprocess job, its run directory under the runs folder, and whether its result has been taken in."""
+    """A subprocess job, its run directory under the runs folder, and whether its result has been taken in.
+
+    Waiting jobs start by ``priority``, the highest first; ``time_limit`` is in seconds. ``state`` and ``ended_at`` are
+    set when it has ended.
+    """
 
     __tablename__ = "job"
     id: str = Field(primary_key=True)
@@ -176,7 +180,77 @@ class JobRow(SQLModel, table=True):
     campaign_id: str | None = None
     actor: str
     ingested: bool = False
+    priority: int = 0
+    time_limit: float | None = Field(default=None, sa_type=Double)
+    ended_at: datetime | None = _time(default=None)
+    state: str | None = None
     created_at: datetime = _time()
+
+
+class ModelRow(SQLModel, table=True):
+    """A version of a model. ``version`` is semantic, ``path`` its directory, ``base`` the encoder it starts from,
+    ``parent_id`` the model it was fine-tuned from, ``checksum`` that of its model.json, ``lineage`` what it learnt from."""
+
+    __tablename__ = "model"
+    id: str = Field(primary_key=True)
+    name: str
+    version: str
+    method: str
+    base: str | None = None
+    path: str
+    job_id: str | None = None
+    parent_id: str | None = None
+    campaign_id: str | None = None
+    actor: str
+    created_at: datetime = _time()
+    figures: dict[str, Any] = _json(dict)
+    lineage: dict[str, Any] = _json(dict)
+    checksum: str
+
+
+class ModelEventRow(SQLModel, table=True):
+    """A change of a model's status or of an alias (``kind``), never changed: the latest one of its kind stands.
+
+    ``value`` is the new status, or the alias, which stands on this model until another model gets it.
+    """
+
+    __tablename__ = "model_event"
+    id: str = Field(primary_key=True)
+    model_id: str
+    occurred_at: datetime = _time()
+    actor: str
+    kind: str
+    value: str
+    detail: dict[str, Any] = _json(dict)
+
+
+class ProbeRow(SQLModel, table=True):
+    """A model's predictions held against what people said of pairs it had not seen."""
+
+    __tablename__ = "probe"
+    id: str = Field(primary_key=True)
+    model_id: str
+    campaign_id: str | None = None
+    actor: str
+    created_at: datetime = _time()
+    figures: dict[str, Any] = _json(dict)
+
+
+prediction = Table(
+    "prediction",
+    SQLModel.metadata,
+    Column("model_id", Text, nullable=False),
+    Column("pair_id", Text, nullable=False),
+    Column("split", Text, nullable=False),
+    Column("raw", Double, nullable=False),
+    Column("probability", Double, nullable=False),
+    Column("target", Double),
+    Column("probe_id", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+"""A model's word on a pair. ``split`` is train, calibration, test or probe; ``raw`` the reward logit of a less that of b;
+``probability`` that a is preferred, calibrated; ``target`` what people said when it was made. It has no key, which would
+take memory for every row: the store writes and reads it in bulk."""
 
 
 class AuditRow(SQLModel, table=True):

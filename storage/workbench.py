@@ -30,7 +30,7 @@ def workbench() -> Workbench:
     with _lock:
         if _open is None:
             settings = load()
-            _open = Workbench(settings, Store(settings.database_url))
+            _open = Workbench(settings, Store(settings.database_url, settings.store_memory_mb))
         return _open
 
 

@@ -15,10 +15,10 @@ def test_the_map_is_the_tree() -> None:
     files = {
         str(file.relative_to(ROOT))
         for room in ROOMS
-        for file in (ROOT / room).glob("*.py")
+        for file in (ROOT / room).rglob("*.py")
         if file.name != "__init__.py"
     }
-    named = set(re.findall(rf"^\| `((?:{'|'.join(ROOMS)})/\w+\.py)` \|", README, re.MULTILINE))
+    named = set(re.findall(rf"^\| `((?:{'|'.join(ROOMS)})/[\w/]+\.py)` \|", README, re.MULTILINE))
     assert named == files
 
 

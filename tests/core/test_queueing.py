@@ -389,3 +389,19 @@ def test_a_pair_outside_the_campaign_is_unknown() -> None:
     with pytest.raises(NotAccepted, match="not part of this campaign") as error:
         fresh(Rules(1), 1).settle("ann", "elsewhere", True, START)
     assert error.value.code == "unknown"
+
+
+def test_the_pair_looked_ahead_at_is_the_one_that_comes_next() -> None:
+    none = np.zeros(N_PAIRS)
+    ids = count()
+    for ordering in ("random", "least_annotated"):
+        rules = Rules(k=2, ordering=ordering)
+        queue = Queue(rules, PAIRS, none, none, none > 0, lambda _: (), lambda: f"l{next(ids)}")
+        ahead = queue.ahead("ann")
+        for _ in PAIRS:
+            lease = queue.next("ann", START)
+            assert isinstance(lease, Lease)
+            assert lease.pair_id == ahead
+            ahead = queue.ahead("ann")
+            queue.settle("ann", lease.pair_id, lease.a_left, START, skip=False, repeat=False)
+        assert ahead is None
