@@ -30,8 +30,8 @@ def agreement_figure(report: Mapping[str, Estimate]) -> go.Figure:
     known = {name: e for name, e in report.items() if e.value is not None}
     aimed = {name: e for name, e in known.items() if e.target is not None}
     missing = {name: e for name, e in report.items() if e.value is None}
-    figure = _rows([AGREEMENT_NAMES[name] for name in report])
-    figure.add_trace(_intervals([AGREEMENT_NAMES[name] for name in known], list(known.values())))
+    figure = row_figure([AGREEMENT_NAMES[name] for name in report])
+    figure.add_trace(intervals([AGREEMENT_NAMES[name] for name in known], list(known.values())))
     figure.add_scatter(
         name="Target",
         x=[e.target for e in aimed.values()],
@@ -102,7 +102,7 @@ def kappa_matrix(kappas: KappaTable, raters: Sequence[str], judged: IntArray, li
     return figure
 
 
-def _rows(names: Sequence[str]) -> go.Figure:
+def row_figure(names: Sequence[str]) -> go.Figure:
     """An empty figure with a row for each name, the first on top."""
     figure = go.Figure()
     figure.update_layout(
@@ -123,7 +123,7 @@ def _rows(names: Sequence[str]) -> go.Figure:
     return figure
 
 
-def _intervals(rows: Sequence[str], estimates: Sequence[Estimate]) -> go.Scatter:
+def intervals(rows: Sequence[str], estimates: Sequence[Estimate]) -> go.Scatter:
     """A dot and its interval on each row."""
     limits = [(e.value, e.value) if e.low is None or e.high is None else (e.low, e.high) for e in estimates]
     spans = [

@@ -1,35 +1,79 @@
-"""Jobs as the app sees them: started from a page, watched, and taken into the store when they end, once."""
+"""Jobs as the app sees them: queued from a page, watched, and taken into the store when they end, once.
+
+Jobs that compute share the slots of ATTUNE_JOB_SLOTS; those that wait on a provider have LIGHT_SLOTS of their own, so that a
+long training holds up no generation. Of those that wait for a slot, the highest priority goes first, then the oldest.
+"""
 
 import logging
+import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 from core.generation import Failure, Side
 from core.records import Pair, Parsed, Prompt, Refusal
-from jobs import generate_pairs
-from jobs.launcher import Launcher, Status
-from jobs.protocol import Run
+from jobs import generate_pairs, models
+from jobs.launcher import Launcher, State, Status
+from jobs.protocol import JobError, Row, Run
 from providers import environment
 from storage import jobs as job_rows
 from storage import pairs
-from storage.prompts import Report
 from storage.store import new_id
 from storage.tables import JobRow
 from storage.workbench import Workbench
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
-_one_at_a_time = threading.Lock()
+LIGHT_SLOTS = 4
+_taking = threading.Lock()
+_starting = threading.Lock()
 
 
 @cache
 def launcher(runs_dir: Path) -> Launcher:
     """The process's launcher for a runs folder."""
     return Launcher(runs_dir)
+
+
+def start(
+    bench: Workbench,
+    kind: str,
+    label: str,
+    actor: str,
+    campaign_id: str | None,
+    arguments: Row,
+    write_inputs: Callable[[Run], object],
+    priority: int = 0,
+    time_limit: float | None = None,
+) -> JobRow:
+    """Queue a job and start it as soon as a slot is free; ``write_inputs`` freezes what it works on in ``run.inputs``.
+
+    ``time_limit`` is in seconds of running. What ``write_inputs`` raises is raised, and leaves nothing behind.
+    """
+    row = JobRow(
+        id=new_id("job"),
+        kind=kind,
+        label=label,
+        campaign_id=campaign_id,
+        actor=actor,
+        priority=priority,
+        time_limit=time_limit,
+        created_at=datetime.now(UTC),
+    )
+    run = _launcher(bench).create(row.id, kind, arguments)
+    try:
+        write_inputs(run)
+        job_rows.add(bench.store, row)
+    except BaseException:
+        shutil.rmtree(run.path)
+        raise
+    fill_slots(bench)
+    return row
 
 
 def start_generation(
@@ -42,52 +86,83 @@ def start_generation(
     actor: str,
     candidates: int = 2,
 ) -> JobRow:
-    """Start a job that has each prompt answered; its pairs enter the campaign when it ends. Raises ValueError."""
-    now = datetime.now(UTC)
-    label = f"{len(prompts)} prompts · {a.provider} and {b.provider}"
-    row = JobRow(
-        id=new_id("job"),
-        kind=generate_pairs.KIND,
-        label=label,
-        campaign_id=campaign_id,
-        actor=actor,
-        created_at=now,
+    """Queue a job that has each prompt answered; its pairs enter the campaign when it ends. Raises ValueError."""
+    return start(
+        bench,
+        generate_pairs.KIND,
+        f"{len(prompts)} prompts · {a.provider} and {b.provider}",
+        actor,
+        campaign_id,
+        generate_pairs.arguments(a, b, workers, candidates),
+        lambda run: generate_pairs.write_prompts(run, prompts),
     )
-    jobs = launcher(bench.settings.runs_dir)
-    run = jobs.create(row.id, row.kind, generate_pairs.arguments(a, b, workers, candidates))
-    generate_pairs.write_prompts(run, prompts)
-    job_rows.add(bench.store, row)
-    jobs.start(run, environment(bench.settings))
-    return row
 
 
-def listed(bench: Workbench, limit: int = 20) -> list[tuple[JobRow, Status]]:
-    """The latest jobs, newest first, with where each stands."""
-    return [(row, status(bench, row)) for row in job_rows.listed(bench.store, limit)]
+def listed(bench: Workbench, limit: int = 20, kinds: Sequence[str] = ()) -> list[tuple[JobRow, Status]]:
+    """The latest jobs (of ``kinds``, where given), newest first, with where each stands."""
+    return [(row, status(bench, row)) for row in job_rows.listed(bench.store, limit, kinds)]
 
 
 def status(bench: Workbench, job: JobRow) -> Status:
-    jobs = launcher(bench.settings.runs_dir)
-    return jobs.status(_run(bench, job))
+    """Where the job stands; how it ended outlives its run directory."""
+    run = run_of(bench, job)
+    found = _launcher(bench).status(run)
+    return replace(found, state=cast(State, job.state)) if job.state and not run.job_file.exists() else found
 
 
-def cancel(bench: Workbench, job: JobRow, actor: str) -> None:
-    """Stop a job; what it has done so far is kept and taken in."""
-    launcher(bench.settings.runs_dir).cancel(_run(bench, job))
-    job_rows.cancelled(bench.store, job.id, actor)
+def run_of(bench: Workbench, job: JobRow) -> Run:
+    """The job's run directory: its log, metrics and artifacts."""
+    return Run((bench.settings.runs_dir / job.id).absolute())
+
+
+def cancel(bench: Workbench, job: JobRow, actor: str) -> bool:
+    """Stop a job, politely at first; what it has done so far is kept. False where it has ended or was asked before."""
+    stopped = _launcher(bench).stop(run_of(bench, job))
+    if stopped:
+        job_rows.cancelled(bench.store, job.id, actor)
+    return stopped
 
 
 def resume(bench: Workbench, job: JobRow, actor: str) -> None:
-    """Start a job again that failed or was cancelled; it goes on where it stopped."""
-    with _one_at_a_time:
-        launcher(bench.settings.runs_dir).start(_run(bench, job), environment(bench.settings))
+    """Queue a job again that failed or was cancelled; it goes on where it stopped. Raises JobError if it has not ended."""
+    with _taking:
+        _launcher(bench).queue_again(run_of(bench, job))
         job_rows.resumed(bench.store, job.id, actor)
+    fill_slots(bench)
+
+
+def fill_slots(bench: Workbench) -> None:
+    """Start the jobs whose turn it is."""
+    jobs = _launcher(bench)
+    with _starting:
+        found = [(job, run_of(bench, job)) for job in job_rows.waiting(bench.store)]
+        for light, slots in ((False, bench.settings.job_slots), (True, LIGHT_SLOTS)):
+            these = [(job, run, jobs.status(run).state) for job, run in found if _is_light(run) == light]
+            free = slots - sum(state == "running" for *_, state in these)
+            for job, run in [(job, run) for job, run, state in these if state == "queued"][: max(0, free)]:
+                keys = environment(bench.settings) if job.kind == generate_pairs.KIND else {}
+                try:
+                    jobs.start(run, {"ATTUNE_DATA_DIR": str(bench.settings.data_dir.absolute()), **keys})
+                except JobError as error:
+                    logger.info("%s", error)
+                except OSError:
+                    logger.exception("Job %s could not be started; it will be tried again.", job.id)
+
+
+def _is_light(run: Run) -> bool:
+    """Whether the job's work is waiting: generation computes only where it loads a model itself."""
+    try:
+        job = run.job()
+    except JobError:
+        return False
+    sides = [job["arguments"].get(side, {}).get("provider") for side in ("side_a", "side_b")]
+    return job["kind"] == generate_pairs.KIND and "hf_local" not in sides
 
 
 def failures(bench: Workbench, job: JobRow) -> list[Failure]:
     """The prompts that have no pair so far, with the last reason of each."""
     found: dict[str, Failure] = {}
-    for result in generate_pairs.read_results(_run(bench, job)):
+    for result in generate_pairs.read_results(run_of(bench, job)):
         if isinstance(result, Failure):
             found[result.prompt_id] = result
         else:
@@ -95,47 +170,77 @@ def failures(bench: Workbench, job: JobRow) -> list[Failure]:
     return list(found.values())
 
 
-def take_in(bench: Workbench) -> list[Report]:
-    """Take in, once, what every job that has ended left behind; one that cannot be taken in does not hold up others."""
-    with _one_at_a_time:
-        reports = []
+def take_in(bench: Workbench) -> list[str]:
+    """Take in, once, what every job that has ended left behind; answers which jobs these were.
+
+    One that cannot be taken in now does not hold up the others; one whose result is of no use is a failed job.
+    """
+    taken = []
+    with _taking:
         for job in job_rows.waiting(bench.store):
-            if status(bench, job).state not in ("done", "failed", "cancelled"):
-                continue
+            run = run_of(bench, job)
             try:
-                reports.append(_take_pairs(bench, job))
-                job_rows.taken_in(bench.store, job.id)
+                state = _launcher(bench).settle(run).state
+                if state in ("queued", "running"):
+                    continue
+                try:
+                    _take(bench, job, run, state)
+                except JobError as error:
+                    state = "failed"
+                    run.end(state, f"What it made cannot be used: {error}", run.figures())
+                job_rows.taken_in(bench.store, job.id, state)
+                taken.append(job.id)
             except Exception:
                 logger.exception("What job %s left could not be taken in; it will be tried again.", job.id)
-        return reports
+    return taken
 
 
-def _take_pairs(bench: Workbench, job: JobRow) -> Report:
+def _take(bench: Workbench, job: JobRow, run: Run, state: State) -> None:
+    """Each step may have been done by an app that died before the next; JobError: the result is of no use."""
+    if job.kind == generate_pairs.KIND:
+        _take_pairs(bench, job, run)
+    elif state == "done" and job.kind in models.REGISTERS:
+        models.take_model(bench, job, run)
+    elif state == "done" and job.kind == models.PROBES:
+        models.take_probe(bench, job, run)
+
+
+def _take_pairs(bench: Workbench, job: JobRow, run: Run) -> None:
+    """The pairs a generation has so far, however it ended: those that are in the campaign already are left out."""
     parsed: Parsed[Pair] = Parsed([], [])
-    for number, result in enumerate(generate_pairs.read_results(_run(bench, job)), start=1):
+    for number, result in enumerate(generate_pairs.read_results(run), start=1):
         if isinstance(result, Failure):
             parsed.refused.append(Refusal(number, None, result.reason))
         else:
             parsed.rows.append((number, result))
     assert job.campaign_id is not None
-    return pairs.add(bench.store, bench.desks, parsed, job.campaign_id, job.actor, source=f"job {job.id}")
+    pairs.add(bench.store, bench.desks, parsed, job.campaign_id, job.actor, source=f"job {job.id}")
 
 
-def _run(bench: Workbench, job: JobRow) -> Run:
-    return Run((bench.settings.runs_dir / job.id).absolute())
+def _launcher(bench: Workbench) -> Launcher:
+    return launcher(bench.settings.runs_dir)
+
+
+def advance(bench: Workbench) -> None:
+    """One look at all jobs: stop those over their time, take in those that ended, start those whose turn it is."""
+    for job in job_rows.waiting(bench.store):
+        _launcher(bench).attend(run_of(bench, job), job.time_limit)
+    take_in(bench)
+    fill_slots(bench)
 
 
 @contextmanager
 def watch(bench: Workbench) -> Iterator[None]:
-    """Take ended jobs in, from a thread, until the block ends."""
+    """Look after the jobs, those of an earlier process too, from a thread until the block ends."""
     stop = threading.Event()
 
     def loop() -> None:
-        while not stop.wait(POLL_SECONDS):
+        while not stop.is_set():
             try:
-                take_in(bench)
+                advance(bench)
             except Exception:
-                logger.exception("A job's result could not be taken in; it will be tried again.")
+                logger.exception("The jobs could not be looked after; it will be tried again.")
+            stop.wait(POLL_SECONDS)
 
     thread = threading.Thread(target=loop, name="ingest", daemon=True)
     thread.start()

@@ -3,16 +3,18 @@
 job.json        what to do; written once, before the job starts
 inputs/         what to do it on
 process.json    which process does it
-events.jsonl    what happened, a line an event, progress above all
+events.jsonl    what happened, a line an event: progress, and the metrics of a training
 result.json     how it ended; written last, at once and whole
 artifacts/      what came out
 log.txt         what the process printed
-cancel          there once somebody asked the job to stop
+stop.json       there once the job was asked to stop: which process, why, and when it will be killed
 """
 
 import fcntl
 import json
+import math
 import os
+import re
 import signal
 import threading
 import time
@@ -22,12 +24,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, get_args
 
 import psutil  # type: ignore[import-untyped]
 
+ASKED = "It was asked to stop."
 Ending = Literal["done", "failed", "cancelled"]
 Row = dict[str, Any]
+_NUMBERS = b"0123456789+-.eT:"
+"""What the lines of two metric events with the same names differ in."""
+
+
+_CAUSES = {
+    r"no space left|disk quota|file too large|storagefull": "The disk is full. Free some space, then start it again.",
+    r"MemoryError|out of memory|can(no|')t allocate memory": (
+        "Memory ran out. Take a smaller batch, shorter texts or a smaller model, then start it again."
+    ),
+}
 
 
 class JobError(Exception):
@@ -80,8 +93,8 @@ class Run:
         return self.path / "process.json"
 
     @property
-    def cancel_file(self) -> Path:
-        return self.path / "cancel"
+    def stop_file(self) -> Path:
+        return self.path / "stop.json"
 
     @property
     def log_file(self) -> Path:
@@ -95,49 +108,105 @@ class Run:
         return job
 
     def result(self) -> Row | None:
-        """status, reason, finished_at and the job's own figures; None while there is none."""
-        return read_json(self.result_file)
+        """status, reason, finished_at and the job's own figures; None while there is none that can be read."""
+        result = read_json(self.result_file)
+        return {"reason": None, **result} if result and result.get("status") in get_args(Ending) else None
+
+    def end(self, status: str, reason: str | None, figures: Row | None = None) -> None:
+        """Write result.json."""
+        ending = {"status": status, "reason": reason, "finished_at": now()}
+        write_json(self.result_file, {**ending, **(figures or {})})
+
+    def figures(self) -> Row:
+        """The job's own figures in its result."""
+        ending = ("status", "reason", "finished_at")
+        return {name: value for name, value in (self.result() or {}).items() if name not in ending}
 
     def process(self) -> psutil.Process | None:
         """The process that does this job, if it still runs; another one that has its number by now is not it."""
-        row = read_json(self.process_file)
-        if row is None:
-            return None
-        with suppress(psutil.Error):
+        row = read_json(self.process_file) or {}
+        with suppress(psutil.Error, KeyError):
             process = psutil.Process(row["pid"])
             same = abs(process.create_time() - row["started"]) < 2
             if same and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         return None
 
+    def asked_to_stop(self) -> Row | None:
+        """What the process of this job was told when it was asked to stop: ``ending``, ``reason``, ``kill_at``."""
+        stop, process = read_json(self.stop_file), read_json(self.process_file)
+        return stop if stop and process and stop.get("pid") == process.get("pid") else None
+
+    def log(self, most: int = 20_000) -> str:
+        """The end of what the process printed, ``most`` bytes of it; of a line written over again, what it says last."""
+        try:
+            with self.log_file.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - most))
+                text = file.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+        lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+        return "\n".join(lines[1:] if size > most and len(lines) > 1 else lines)
+
 
 class Progress:
-    """Tells how far a job is, a few times a second at most."""
+    """Tells how far a job is, a few times a second at most and when it is through."""
 
     def __init__(self, run: Run, total: int, done: int = 0) -> None:
         self.done, self.failed, self._total = done, 0, total
         self._file = run.events_file
+        self._begun, self._had = time.monotonic(), done
         self._told = 0.0
         self.tell()
 
-    def step(self, failed: bool) -> None:
+    def step(self, failed: bool = False) -> None:
         self.done += not failed
         self.failed += failed
-        if time.monotonic() - self._told > 0.25:
+        if self.done + self.failed >= self._total or time.monotonic() - self._told > 0.25:
             self.tell()
 
     def tell(self) -> None:
-        """Append a progress event: ``done`` and ``failed`` of ``total``."""
+        """Append a progress event: ``done`` and ``failed`` of ``total``, and the ``seconds_left`` at the pace so far."""
         self._told = time.monotonic()
+        finished = self.done - self._had + self.failed
+        pace = (self._told - self._begun) / finished if finished else None
         event = {
             "time": now(),
             "event": "progress",
             "done": self.done,
             "failed": self.failed,
             "total": self._total,
+            "seconds_left": pace and pace * (self._total - self.done - self.failed),
         }
         with appending(self._file) as write:
             write(event)
+
+
+def metric(run: Run, **values: float | None) -> None:
+    """Append a metric event: a training's ``step``, ``epoch``, ``loss``, ``accuracy``, ``learning_rate``, ...
+
+    A value that is None is left out; NaN and infinity are written as null.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    with appending(run.events_file) as write:
+        write({"time": now(), "event": "metric", **given})
+
+
+def metrics(run: Run, most: int = 500) -> list[Row]:
+    """The metric events in order, at most about ``most`` evenly spaced ones of each kind, the latest always among them.
+
+    Events of one kind have the same names, so that the few of a validation are not lost among the steps of a training.
+    """
+    if not run.events_file.exists():
+        return []
+    kinds: dict[bytes, list[tuple[int, bytes]]] = {}
+    with run.events_file.open("rb") as file:
+        for number, line in enumerate(file):
+            if b'"event": "metric"' in line and line.endswith(b"}\n"):
+                kinds.setdefault(line.translate(None, _NUMBERS), []).append((number, line))
+    kept = [found for kind in kinds.values() for found in kind[:: -max(1, math.ceil(len(kind) / most))]]
+    return [json.loads(line) for _, line in sorted(kept)]
 
 
 def now() -> str:
@@ -147,7 +216,25 @@ def now() -> str:
 def write_json(path: Path, value: Row) -> None:
     """Write the file whole or not at all: a new file, flushed to the disk, takes the old one's place."""
     with replacing(path) as file:
-        file.write(json.dumps(value, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass"))
+        file.write(_to_json(value, indent=1))
+
+
+def _to_json(value: Row, indent: int | None = None) -> bytes:
+    """JSON that every reader takes: NaN and infinity, which it lacks, become null, and numbers of any kind plain ones."""
+    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _plain(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case None | str() | int():
+            return value
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 @contextmanager
@@ -188,7 +275,7 @@ def appending(path: Path) -> Iterator[Callable[[Row], None]]:
             file.truncate(size)
 
         def write(row: Row) -> None:
-            file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+            file.write(_to_json(row) + b"\n")
             file.flush()
 
         yield write
@@ -223,23 +310,31 @@ def read_lines(path: Path) -> Iterator[Row]:
 
 
 def read_lines_at_end(path: Path) -> Iterator[Row]:
-    """The rows in the last 8 KiB of a JSONL file, the last one first."""
+    """The rows of a JSONL file, the last one first, as far back as they are asked for and at most about 1 MiB."""
     if not path.exists():
         return
     with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 8192))
-        whole = file.read().split(b"\n")[:-1]
-    for line in reversed(whole):
-        with suppress(ValueError):
-            yield json.loads(line)
+        start = size = file.seek(0, os.SEEK_END)
+        begun, unfinished = b"", True
+        while start > max(0, size - 1_048_576):
+            end, start = start, max(0, start - 8192)
+            file.seek(start)
+            begun, *lines = (file.read(end - start) + begun).split(b"\n")
+            if start == 0:
+                lines = [begun, *lines]
+            if unfinished and lines:
+                lines.pop()
+                unfinished = False
+            for line in reversed(lines):
+                with suppress(ValueError):
+                    yield json.loads(line)
 
 
 def carry_out(run: Run, work: Callable[[Run, Callable[[], bool]], Row]) -> Ending:
     """Do the job in this process: ``work(run, should_stop)`` answers the figures for result.json.
 
-    SIGTERM and Ctrl-C ask it to stop; it then ends as cancelled. What it raises ends it as failed, a JobError
-    with its own words. Raises JobError, and touches nothing, where there is no job or another process is at it.
+    SIGTERM and Ctrl-C ask it to stop; it then ends as it was told, or as cancelled. What it raises ends it as failed, a
+    JobError with its own words. Raises JobError, and touches nothing, where there is no job or another process is at it.
     """
     run.job()
     with _alone(run):
@@ -247,20 +342,57 @@ def carry_out(run: Run, work: Callable[[Run, Callable[[], bool]], Row]) -> Endin
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         run.result_file.unlink(missing_ok=True)
-        run.cancel_file.unlink(missing_ok=True)
-        write_json(run.process_file, {"pid": os.getpid(), "started": psutil.Process().create_time()})
+        write_json(run.process_file, process_row(psutil.Process()))
         ending: Ending
         figures: Row = {}
         try:
-            figures = work(run, stop.is_set)
-            ending, reason = ("cancelled", "It was asked to stop.") if stop.is_set() else ("done", None)
+            with _room_for_the_result(run):
+                figures = work(run, stop.is_set)
+            ending, reason = "done", None
+            if stop.is_set():
+                asked = run.asked_to_stop() or {"ending": "cancelled", "reason": ASKED}
+                ending, reason = asked["ending"], asked["reason"]
         except JobError as error:
             ending, reason = "failed", str(error)
         except Exception as error:
-            traceback.print_exc()
-            ending, reason = "failed", f"{type(error).__name__}: {error}. The log has more."
-        write_json(run.result_file, {"status": ending, "reason": reason, "finished_at": now(), **figures})
+            with suppress(OSError):
+                traceback.print_exc()
+            ending, reason = "failed", explain(error)
+        run.end(ending, reason, figures)
         return ending
+
+
+def process_row(process: psutil.Process) -> Row:
+    """What process.json says, to know the process by later on."""
+    return {"pid": process.pid, "started": process.create_time(), "oom_kills": oom_kills()}
+
+
+def oom_kills() -> int:
+    """How many processes this machine has killed for want of memory; 0 where it does not tell."""
+    with suppress(OSError):
+        found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(), re.MULTILINE)
+        return int(found[1]) if found else 0
+    return 0
+
+
+def explain(error: Exception) -> str:
+    """What went wrong in the words of a job's reason, with what to do about a full disk or want of memory."""
+    text = f"{type(error).__name__}: {error}"
+    for pattern, cause in _CAUSES.items():
+        if re.search(pattern, text, re.IGNORECASE):
+            return f"{cause} ({text})"
+    return f"{text.rstrip('.')}. The log has more."
+
+
+@contextmanager
+def _room_for_the_result(run: Run) -> Iterator[None]:
+    """Keep a little of the disk back, so that a job that fills it can still say so."""
+    ballast = run.path / ".ballast"
+    try:
+        ballast.write_bytes(os.urandom(16_384))
+        yield
+    finally:
+        ballast.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def _draw(campaign_id: str, who: Identity, was_under_way: bool) -> None:
 
 
 def _go_on(job: JobRow, actor: str) -> None:
-    if ingest.status(workbench(), job).state != "running":
+    if ingest.status(workbench(), job).state not in ("queued", "running"):
         ingest.resume(workbench(), job, actor)
 
 

@@ -148,6 +148,7 @@ def test_killed_in_the_middle_it_goes_on_without_asking_again(launcher: Launcher
     with (run.path / "results.jsonl").open("ab") as file:
         file.write(b'{"prompt_id": "p_1", "pro')
     server.received.clear()
+    launcher.queue_again(run)
     launcher.start(run, environment(server))
     assert ended(launcher, run).state == "done"
     again = asked(server)
@@ -177,6 +178,7 @@ def test_a_provider_that_fails_for_some_prompts(launcher: Launcher, server: LlmS
 
     server.otherwise = lambda r: Reply(f"At {r.body['temperature']} on {r.prompt}")
     server.received.clear()
+    launcher.queue_again(run)
     launcher.start(run, environment(server))
     assert ended(launcher, run).done == 20
     assert {prompt for prompt, _ in asked(server)} == {"Question 3", "Question 13"}
@@ -190,7 +192,7 @@ def test_cancelling_keeps_what_is_there(launcher: Launcher, server: LlmServer) -
     wait_for(run, 4)
     with pytest.raises(JobError, match="is running"):
         launcher.start(run)
-    launcher.cancel(run)
+    launcher.stop(run)
     status = ended(launcher, run)
     assert (status.state, status.reason) == ("cancelled", "It was asked to stop.")
     results = list(generate_pairs.read_results(run))
@@ -206,14 +208,19 @@ def test_a_job_that_does_not_stop_is_killed(launcher: Launcher, server: LlmServe
     until = time.monotonic() + 20
     while not server.received and time.monotonic() < until:
         time.sleep(0.05)
-    launcher.cancel(run, grace=0.5)
-    status = ended(launcher, run, seconds=4)
-    assert (status.state, status.reason) == ("cancelled", "It was asked to stop and had to be killed.")
+    launcher.stop(run, grace=0.5)
+    until = time.monotonic() + 4
+    while run.process() and time.monotonic() < until:
+        launcher.attend(run)
+        time.sleep(0.05)
+    status = launcher.status(run)
+    assert status.state == "cancelled"
+    assert status.reason == "It was asked to stop. It did not stop in time and was killed."
 
 
 def test_cancelled_before_it_starts(launcher: Launcher) -> None:
     run = prepare(launcher, 5)
-    launcher.cancel(run)
+    launcher.stop(run)
     assert launcher.status(run).state == "cancelled"
 
 
@@ -234,9 +241,10 @@ def test_another_launcher_adopts_the_jobs_after_a_restart(launcher: Launcher, se
     assert launcher.status(found).state == "running"
     with pytest.raises(JobError, match="is running"):
         launcher.start(found)
-    launcher.cancel(found)
+    launcher.stop(found)
     assert ended(launcher, found).state == "cancelled"
 
+    launcher.queue_again(found)
     subprocess.run(
         [sys.executable, "-c", code, str(run.path.parent), str(run.path)], cwd=ROOT, env=app, check=True
     )

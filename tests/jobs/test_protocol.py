@@ -2,8 +2,10 @@
 
 import json
 import os
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,8 @@ from jobs.protocol import (
     JobError,
     Run,
     appending,
+    metric,
+    metrics,
     read_json,
     read_lines,
     read_lines_at_end,
@@ -52,9 +56,47 @@ def test_the_end_of_a_long_file_is_read_without_the_rest(tmp_path: Path) -> None
     with appending(tmp_path / "x.jsonl") as write:
         for n in range(5000):
             write({"n": n})
-    last = list(read_lines_at_end(tmp_path / "x.jsonl"))
-    assert last[0] == {"n": 4999}
-    assert 100 < len(last) < 1000
+    last = list(islice(read_lines_at_end(tmp_path / "x.jsonl"), 3000))
+    assert last == [{"n": n} for n in range(4999, 1999, -1)]
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 20_000), max_size=6), st.integers(0, 20_000))
+def test_lines_of_any_length_are_read_backwards(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], half: int
+) -> None:
+    file = tmp_path_factory.mktemp("lines") / "x.jsonl"
+    rows = [{"n": n, "t": "é" * length} for n, length in enumerate(lengths)]
+    file.write_bytes(b"".join(json.dumps(r, ensure_ascii=False).encode() + b"\n" for r in rows) + b"1" * half)
+    assert list(read_lines_at_end(file)) == rows[::-1]
+
+
+def test_nan_never_enters_a_file(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", "train-reward", {"rates": (1e-5, float("inf"))})
+    metric(run, step=1, loss=float("nan"), accuracy=np.float32(0.5), learning_rate=None)
+    write_json(run.result_file, {"status": "done", "loss": np.float64("nan"), "auc": [0.5, float("-inf")]})
+    for name in ("job.json", "events.jsonl", "result.json"):
+        text = (run.path / name).read_text()
+        json.loads(text, parse_constant=pytest.fail)
+    (event,) = metrics(run)
+    event.pop("time")
+    assert event == {"event": "metric", "step": 1, "loss": None, "accuracy": 0.5}
+    assert run.result() == {"status": "done", "reason": None, "loss": None, "auc": [0.5, None]}
+
+
+def test_metrics_of_a_long_training_are_thinned_but_not_those_of_its_validations(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", "train-reward", {})
+    assert metrics(run) == []
+    with appending(run.events_file) as write:
+        for step in range(1, 10_001):
+            write({"event": "metric", "time": "t", "step": step, "loss": 1 / step})
+            if step % 1000 == 0:
+                write({"event": "metric", "time": "t", "step": step, "accuracy": 0.6})
+                write({"event": "progress", "done": step})
+    found = metrics(run, most=100)
+    assert [e["step"] for e in found if "accuracy" in e] == list(range(1000, 10_001, 1000))
+    assert [e["step"] for e in found if "loss" in e] == list(range(100, 10_001, 100))
+    assert [e["step"] for e in found] == sorted(e["step"] for e in found)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

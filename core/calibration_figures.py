@@ -1,0 +1,217 @@
+"""Plotly figures of calibration: reliability, confidence, risk against coverage, one figure by category and over time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.calibration import Predictions, Reliability, RiskCoverage
+from core.estimate import Estimate
+from core.figures import CLEAR, GREY, intervals, row_figure
+
+COLOURS = ("#2F86C8", "#E8833A", "#3BA68C", "#8E6BBF", "#C9A227", "#8A94A0")
+"""Of the lines of a diagram, readable on light and dark."""
+
+FAINT = "rgba(128,128,128,0.25)"
+
+
+def reliability_figure(diagrams: Mapping[str, Reliability]) -> go.Figure:
+    """Observed shares against predictions, a line for each name ("Before", "After"), and below it how many pairs each bin has.
+
+    Grey bars are the last diagram's consistency band: where its points would lie if it were calibrated; the note says what
+    its ECE would then be. A point's ``customdata`` begins with the diagram's name and the bin's position in it.
+    """
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.82, 0.18], vertical_spacing=0.04)
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"dash": "dot", "width": 1.5, "color": GREY},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    for last in list(diagrams.values())[-1:]:
+        figure.add_bar(
+            name="If calibrated",
+            x=last.predicted,
+            y=last.band_high - last.band_low,
+            base=last.band_low,
+            width=0.025,
+            marker={"color": FAINT, "line": {"width": 0}},
+            customdata=np.column_stack([last.band_low, last.band_high]),
+            hovertemplate="if calibrated, %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
+        )
+        figure.add_annotation(
+            x=1, y=0, xanchor="right", yanchor="bottom", align="right", showarrow=False, text=_null_note(last)
+        )
+    for colour, (name, diagram) in zip(COLOURS, diagrams.items(), strict=False):
+        figure.add_trace(_reliability_line(name, diagram, colour))
+        figure.add_bar(
+            x=(diagram.low + diagram.high) / 2,
+            y=[e.n for e in diagram.observed],
+            width=diagram.high - diagram.low,
+            marker={"color": colour, "opacity": 0.5, "line": {"width": 0}},
+            name=name,
+            legendgroup=name,
+            showlegend=False,
+            hovertemplate="%{y:,} pairs<extra></extra>",
+            row=2,
+            col=1,
+        )
+    _style(figure, 480).update_layout(barmode="overlay")
+    figure.update_xaxes(range=[-0.01, 1.01])
+    figure.update_xaxes(title="Predicted probability", row=2, col=1)
+    figure.update_yaxes(title="Preferred", range=[-0.01, 1.01], row=1, col=1)
+    return figure.update_yaxes(title="Pairs", tickformat=",d", row=2, col=1)
+
+
+def confidence_figure(predictions: Predictions, bins: int = 20) -> go.Figure:
+    """How sure the predictions are, max(p, 1 - p), beside how often they are right (Guo et al. 2017, figure 1)."""
+    p, y, w = predictions.p, predictions.y, predictions.weight
+    confidence = np.maximum(p, 1 - p)
+    edges = np.linspace(0.5, 1, bins + 1)
+    counts, _ = np.histogram(confidence, edges)
+    figure = go.Figure()
+    figure.add_bar(
+        x=(edges[:-1] + edges[1:]) / 2,
+        y=counts,
+        width=np.diff(edges),
+        marker={"color": COLOURS[0], "opacity": 0.6, "line": {"width": 0}},
+        customdata=np.column_stack([edges[:-1], edges[1:]]),
+        hovertemplate="confidence %{customdata[0]:.3f} to %{customdata[1]:.3f}<br>%{y:,} pairs<extra></extra>",
+        showlegend=False,
+    )
+    if len(p):
+        right = np.select([p > 0.5, p < 0.5], [y, 1 - y], 0.5)
+        for name, values, dash in (("Mean confidence", confidence, "dash"), ("Accuracy", right, "solid")):
+            mean = float(np.average(values, weights=w))
+            figure.add_scatter(
+                name=f"{name} {mean:.3f}",
+                x=[mean, mean],
+                y=[0, counts.max()],
+                mode="lines",
+                line={"color": COLOURS[1], "width": 2, "dash": dash},
+                hovertemplate=f"{name.lower()} {mean:.3f}<extra></extra>",
+            )
+    _style(figure, 300)
+    figure.update_xaxes(title="Confidence", range=[0.49, 1.01])
+    return figure.update_yaxes(title="Pairs", tickformat=",d")
+
+
+def risk_figure(curves: Mapping[str, RiskCoverage]) -> go.Figure:
+    """The error rate among the surest predictions against the share of pairs they cover, each curve with its 95% band."""
+    figure = go.Figure()
+    for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
+        low, high = zip(*(_limits(e) for e in curve.risk), strict=True)
+        figure.add_scatter(
+            x=np.concatenate([curve.coverage, curve.coverage[::-1]]),
+            y=[*high, *low[::-1]],
+            fill="toself",
+            line={"width": 0, "color": colour},
+            opacity=0.25,
+            legendgroup=name,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+        figure.add_scatter(
+            name=name,
+            legendgroup=name,
+            x=curve.coverage,
+            y=[e.value for e in curve.risk],
+            mode="lines+markers",
+            line={"color": colour, "width": 2},
+            marker={"size": 5},
+            customdata=[
+                [c, e.n, lo, hi] for c, e, lo, hi in zip(curve.confidence, curve.risk, low, high, strict=True)
+            ],
+            hovertemplate="%{x:.0%} of pairs, confidence %{customdata[0]:.3f} or more"
+            "<br>error rate %{y:.3f} (%{customdata[2]:.3f} to %{customdata[3]:.3f})"
+            "<br>%{customdata[1]:,} pairs<extra></extra>",
+        )
+    _style(figure, 340)
+    figure.update_xaxes(title="Coverage", range=[0, 1.01], tickformat=".0%")
+    return figure.update_yaxes(title="Error rate", rangemode="tozero")
+
+
+def category_figure(estimates: Mapping[str, Estimate]) -> go.Figure:
+    """One calibration figure in each category: a dot with its interval on a row."""
+    known = {name: e for name, e in estimates.items() if e.value is not None}
+    figure = row_figure(list(estimates))
+    figure.add_trace(intervals(list(known), list(known.values())).update(showlegend=False))
+    return figure.update_xaxes(tickformat=None)
+
+
+def time_figure(times: Sequence[Any], estimates: Sequence[Estimate], title: str) -> go.Figure:
+    """One calibration figure in each window of time; ``times``: the start of each. A window without a value is a gap."""
+    figure = go.Figure(_with_intervals(list(times), estimates, COLOURS[0]))
+    figure.update_traces(
+        showlegend=False,
+        hovertemplate="%{x}<br>%{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})"
+        "<br>%{customdata[2]:,} pairs<extra></extra>",
+        customdata=[[*_limits(e), e.n] for e in estimates],
+    )
+    return _style(figure, 300).update_yaxes(title=title)
+
+
+def _null_note(diagram: Reliability) -> str:
+    null = diagram.null
+    p_value = "p < 0.01" if null.p_value < 0.01 else f"p = {null.p_value:.2f}"
+    return (
+        f"ECE {diagram.ece:.3f}<br>if calibrated, {null.mean:.3f} on average<br>"
+        f"and below {null.p95:.3f} in 95 of 100; {p_value}"
+    )
+
+
+def _reliability_line(name: str, diagram: Reliability, colour: str) -> go.Scatter:
+    line = _with_intervals(diagram.predicted, diagram.observed, colour)
+    facts = zip(diagram.low, diagram.high, diagram.observed, strict=True)
+    return line.update(
+        name=name,
+        legendgroup=name,
+        customdata=[[name, b, low, high, e.n, *_limits(e)] for b, (low, high, e) in enumerate(facts)],
+        hovertemplate="%{customdata[0]}: %{customdata[2]:.3f} to %{customdata[3]:.3f}"
+        "<br>predicted %{x:.3f}, observed %{y:.3f} (%{customdata[5]:.3f} to %{customdata[6]:.3f})"
+        "<br>%{customdata[4]:,} pairs<extra></extra>",
+    )
+
+
+def _with_intervals(x: Any, estimates: Sequence[Estimate], colour: str) -> go.Scatter:
+    """Points joined by a line, with their intervals upright."""
+    values = [e.value for e in estimates]
+    limits = [_limits(e) for e in estimates]
+    return go.Scatter(
+        x=x,
+        y=values,
+        mode="lines+markers",
+        line={"color": colour, "width": 1.5},
+        marker={"size": 9},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [(high or 0) - (v or 0) for v, (_, high) in zip(values, limits, strict=True)],
+            "arrayminus": [(v or 0) - (low or 0) for v, (low, _) in zip(values, limits, strict=True)],
+            "thickness": 1.5,
+            "width": 0,
+        },
+    )
+
+
+def _limits(estimate: Estimate) -> tuple[float | None, float | None]:
+    """The interval, or the value twice where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return estimate.value, estimate.value
+    return estimate.low, estimate.high
+
+
+def _style(figure: go.Figure, height: int) -> go.Figure:
+    figure.update_layout(
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        height=height,
+        margin={"l": 0, "r": 10, "t": 30, "b": 0},
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+    )
+    figure.update_xaxes(zeroline=False, gridcolor=FAINT)
+    return figure.update_yaxes(zeroline=False, gridcolor=FAINT, automargin=True)

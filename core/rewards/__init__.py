@@ -1,0 +1,1 @@
+"""Reward models: a score for an answer to a prompt, learnt from what people preferred; one module a method."""

@@ -1,0 +1,117 @@
+"""Models and probes from finished run directories into the registry: what ``ingest`` does for training and evaluation.
+
+inputs/preferences.parquet      what the job learns from or is tested on (storage.learning.freeze)
+inputs/registration.json        for train-reward and calibrate ``name`` and ``parent_id``, for evaluate ``model_id``
+artifacts/model/                the model (core.rewards.base); it moves to models/<job id> under the data directory
+artifacts/predictions.parquet   ``pair_id``, ``split``, ``raw``, ``probability``, ``target``
+"""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.rewards.base import MODEL_FILE, RewardError, describe
+from jobs.protocol import JobError, Row, Run, read_json, replacing, write_json
+from storage import learning, models
+from storage.models import Model, ModelError
+from storage.tables import JobRow, ModelRow, ProbeRow
+from storage.workbench import Workbench
+
+REGISTERS = ("train-reward", "calibrate")
+PROBES = "evaluate"
+
+
+def training(table: pa.Table, name: str, parent_id: str | None = None) -> Callable[[Run], None]:
+    """What writes the inputs of a train-reward or calibrate job, whose model will be the next version of ``name``."""
+    return lambda run: _write(run, table, {"name": name, "parent_id": parent_id})
+
+
+def evaluation(table: pa.Table, model_id: str) -> Callable[[Run], None]:
+    """What writes the inputs of an evaluate job, whose predictions will be a probe of the model."""
+    return lambda run: _write(run, table, {"model_id": model_id})
+
+
+def _write(run: Run, table: pa.Table, registration: Row) -> None:
+    with replacing(run.inputs / "preferences.parquet") as file:
+        pq.write_table(table, file)
+    write_json(run.inputs / "registration.json", registration)
+
+
+def directory(bench: Workbench, model: Model) -> Path:
+    """Where the model's files are."""
+    return (bench.settings.data_dir / model.path).absolute()
+
+
+def take_model(bench: Workbench, job: JobRow, run: Run) -> None:
+    """Register, once, the model that a job made. Raises JobError where it is of no use, and then leaves all as it was."""
+    made, home = run.artifacts / "model", bench.settings.models_dir.absolute() / job.id
+    registration, predictions, learnt = _read(run)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    if not home.exists():
+        _described(made)
+        made.rename(home)
+    described = _described(home)
+    row = ModelRow(
+        id="",
+        name=registration["name"],
+        version="",
+        method=described["method"],
+        base=described["base"],
+        path=str(home.relative_to(bench.settings.data_dir.absolute())),
+        job_id=job.id,
+        parent_id=registration["parent_id"],
+        campaign_id=job.campaign_id,
+        actor=job.actor,
+        created_at=datetime.now(UTC),
+        figures=run.figures(),
+        lineage=learning.lineage(learnt),
+        checksum=hashlib.sha256((home / MODEL_FILE).read_bytes()).hexdigest(),
+    )
+    try:
+        models.register(bench.store, row, predictions)
+    except ModelError as error:
+        home.rename(made)
+        raise JobError(str(error)) from None
+
+
+def take_probe(bench: Workbench, job: JobRow, run: Run) -> None:
+    """Log, once, the probe that a job made of a model. Raises JobError where it is of no use."""
+    registration, predictions, _ = _read(run)
+    row = ProbeRow(
+        id=f"probe_{job.id}",
+        model_id=registration["model_id"],
+        campaign_id=job.campaign_id,
+        actor=job.actor,
+        created_at=datetime.now(UTC),
+        figures=run.figures(),
+    )
+    try:
+        models.add_probe(bench.store, row, predictions)
+    except ModelError as error:
+        raise JobError(str(error)) from None
+
+
+def _read(run: Run) -> tuple[Row, pa.Table, pa.Table]:
+    """registration.json, the predictions and what was learnt from."""
+    registration = read_json(run.inputs / "registration.json")
+    if registration is None:
+        raise JobError("inputs/registration.json cannot be read.")
+    tables = []
+    for path in (run.artifacts / "predictions.parquet", run.inputs / "preferences.parquet"):
+        try:
+            tables.append(pq.read_table(path))
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            raise JobError(f"{path.relative_to(run.path)} cannot be read: {error}") from None
+    return registration, tables[0], tables[1]
+
+
+def _described(folder: Path) -> Row:
+    """model.json, after every file was checked against its checksum."""
+    try:
+        return describe(folder)
+    except RewardError as error:
+        raise JobError(str(error)) from None
