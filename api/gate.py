@@ -21,6 +21,8 @@ _PUBLIC = re.compile(
 )
 _API_PATH = re.compile(r"/api(/[\w-]+(\.\w+)*)*/?", re.ASCII)
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_POLICY = b"img-src 'self' data: blob:; frame-ancestors 'self'"
+"""Pictures in prompts and answers may not call out, and no other site may frame a page."""
 _JSON_BODY = 16 * MB
 _FORM_BODY = 64 * 1024
 
@@ -46,7 +48,7 @@ class Gate:
         identity, refusal = await self._judge(connection)
         if scope["type"] == "http":
             scope.setdefault("state", {})["identity"] = identity
-            await (refusal or self._app)(scope, _limited(connection, receive), send)
+            await (refusal or self._app)(scope, _limited(connection, receive), _policed(send))
         elif refusal is None:
             scope.setdefault("state", {})["identity"] = identity
             await self._app(scope, self._watched(connection, receive, send), send)
@@ -105,6 +107,15 @@ class Gate:
             return message
 
         return watched
+
+
+def _policed(send: Send) -> Send:
+    async def with_policy(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"content-security-policy", _POLICY)]
+        await send(message)
+
+    return with_policy
 
 
 def _limited(connection: HTTPConnection, receive: Receive) -> Receive:

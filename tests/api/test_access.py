@@ -205,3 +205,9 @@ def test_a_slow_client_holds_nobody_up(off: Server) -> None:
         before = time.monotonic()
         assert httpx.get(f"{off.url}/api/prompts").status_code == 200
         assert time.monotonic() - before < 5
+
+
+@pytest.mark.parametrize("path", ["/", "/api/health", "/api/prompts", "/nowhere"])
+def test_no_picture_is_loaded_from_elsewhere(team: Team, path: str) -> None:
+    policy = httpx.get(f"{team.server.url}{path}").headers["content-security-policy"]
+    assert "img-src 'self' data: blob:" in policy
