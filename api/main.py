@@ -6,13 +6,16 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 
-from api import annotations, export, metrics, pairs, prompts
+from api import annotations, export, jobs, metrics, pairs, prompts, registry, scoring
 from api.models import Problem, problems
 from core.generation import ProviderError
 from core.judging import InvalidJudgement
 from core.queueing import NotAccepted
 from core.reading import FileError
+from core.rewards.base import RewardError
+from jobs.resident import NoSuchModel, NotReady
 from storage.campaigns import CampaignError
+from storage.models import ModelError
 from storage.people import PeopleError
 from storage.store import StoreError
 
@@ -20,19 +23,20 @@ DESCRIPTION = """
 With sign-in on, send an API token: `Authorization: Bearer <token>`. With sign-in off, say who you are with
 `X-Attune-Name`; without it you are "local". Every error is `{"detail": "...", "field": "..."}`.
 
-Annotators fetch and send annotations and see their own; researchers read everything; leads add prompts and pairs.
+Annotators fetch and send annotations and see their own; researchers read everything and score; leads add prompts and
+pairs, start jobs and deploy models.
 """
 _NOT_ACCEPTED = {"full": 409, "judged": 409, "unknown": 404, "yours_not": 403}
 
 api: FastAPI = FastAPIOffline(
     title="Attune",
-    version="0.1.0",
+    version="0.2.0",
     description=DESCRIPTION,
     redoc_url=None,
     servers=[{"url": "/api"}],
     responses=problems(400, 401, 403, 413, 422),
 )
-for area in (prompts, pairs, annotations, metrics, export):
+for area in (prompts, pairs, annotations, metrics, export, scoring, jobs, registry):
     api.include_router(area.router)
 
 
@@ -76,8 +80,20 @@ def _no_campaign(_: Request, error: CampaignError) -> JSONResponse:
     return _problem(404, str(error), "campaign")
 
 
+@api.exception_handler(NoSuchModel)
+def _no_model(_: Request, error: NoSuchModel) -> JSONResponse:
+    return _problem(404, _safe(str(error)), "model")
+
+
+@api.exception_handler(ModelError)
+@api.exception_handler(NotReady)
+def _not_now(_: Request, error: Exception) -> JSONResponse:
+    return _problem(409, _safe(str(error)))
+
+
+@api.exception_handler(RewardError)
 @api.exception_handler(StoreError)
-def _beyond_limits(_: Request, error: StoreError) -> JSONResponse:
+def _beyond_limits(_: Request, error: Exception) -> JSONResponse:
     return _problem(503, _safe(str(error)))
 
 

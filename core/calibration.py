@@ -104,6 +104,16 @@ class Predictions:
         """The predictions of some rows (indices or a mask)."""
         return Predictions.of(self.p[rows], self.y[rows], self.weight[rows], self.group[rows])
 
+    def turned(self) -> "Predictions":
+        """Every pair turned towards the answer that is predicted to win, so that p is 1/2 or more.
+
+        Which answer is called a says nothing, or is what people chose: of those pairs every outcome is 1, and a calibration
+        error measures nothing. Accuracy, log loss and Brier score stay what they are.
+        """
+        b = self.p < 0.5
+        p, y = np.where(b, 1 - self.p, self.p), np.where(b, 1 - self.y, self.y)
+        return Predictions.of(p, y, self.weight, self.group)
+
     def with_p(self, p: npt.ArrayLike) -> "Predictions":
         """The same outcomes with other predictions."""
         return Predictions.of(p, self.y, self.weight, self.group)

@@ -14,11 +14,18 @@ from core.figures import CLEAR, GREY, intervals, row_figure
 COLOURS = ("#2F86C8", "#E8833A", "#3BA68C", "#8E6BBF", "#C9A227", "#8A94A0")
 """Of the lines of a diagram, readable on light and dark."""
 
+FEW = 10
+"""Windows of which each has room for its date."""
+
+CALIBRATED = "95% limit if calibrated"
+
 FAINT = "rgba(128,128,128,0.25)"
 
 
-def reliability_figure(diagrams: Mapping[str, Reliability]) -> go.Figure:
+def reliability_figure(diagrams: Mapping[str, Reliability], least: float = 0.0) -> go.Figure:
     """Observed shares against predictions, a line for each name ("Before", "After"), and below it how many pairs each bin has.
+
+    ``least``: the smallest probability there can be; 1/2 where pairs are turned towards the likelier answer.
 
     Grey bars are the last diagram's consistency band: where its points would lie if it were calibrated; the note says what
     its ECE would then be. A point's ``customdata`` begins with the diagram's name and the bin's position in it.
@@ -44,8 +51,9 @@ def reliability_figure(diagrams: Mapping[str, Reliability]) -> go.Figure:
             hovertemplate="if calibrated, %{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
         )
         figure.add_annotation(
-            x=1, y=0, xanchor="right", yanchor="bottom", align="right", showarrow=False, text=_null_note(last)
-        )
+            x=0.02, y=0.98, xref="x domain", yref="y domain", xanchor="left", yanchor="top", align="left",
+            showarrow=False, text=_null_note(last),
+        )  # fmt: skip
     for colour, (name, diagram) in zip(COLOURS, diagrams.items(), strict=False):
         figure.add_trace(_reliability_line(name, diagram, colour))
         figure.add_bar(
@@ -56,14 +64,16 @@ def reliability_figure(diagrams: Mapping[str, Reliability]) -> go.Figure:
             name=name,
             legendgroup=name,
             showlegend=False,
+            customdata=[[name, position] for position in range(len(diagram.rows))],
             hovertemplate="%{y:,} pairs<extra></extra>",
             row=2,
             col=1,
         )
-    _style(figure, 480).update_layout(barmode="overlay")
-    figure.update_xaxes(range=[-0.01, 1.01])
+    style(figure, 480).update_layout(barmode="overlay")
+    lowest = min((least, *(e.value or 0.0 for d in diagrams.values() for e in d.observed)))
+    figure.update_xaxes(range=[least - 0.01, 1.01])
     figure.update_xaxes(title="Predicted probability", row=2, col=1)
-    figure.update_yaxes(title="Preferred", range=[-0.01, 1.01], row=1, col=1)
+    figure.update_yaxes(title="Votes that agree", range=[max(0.0, lowest - 0.05) - 0.01, 1.01], row=1, col=1)
     return figure.update_yaxes(title="Pairs", tickformat=",d", row=2, col=1)
 
 
@@ -85,7 +95,10 @@ def confidence_figure(predictions: Predictions, bins: int = 20) -> go.Figure:
     )
     if len(p):
         right = np.select([p > 0.5, p < 0.5], [y, 1 - y], 0.5)
-        for name, values, dash in (("Mean confidence", confidence, "dash"), ("Accuracy", right, "solid")):
+        for name, values, dash in (
+            ("Mean confidence", confidence, "dash"),
+            ("Votes that agree", right, "solid"),
+        ):
             mean = float(np.average(values, weights=w))
             figure.add_scatter(
                 name=f"{name} {mean:.3f}",
@@ -95,7 +108,7 @@ def confidence_figure(predictions: Predictions, bins: int = 20) -> go.Figure:
                 line={"color": COLOURS[1], "width": 2, "dash": dash},
                 hovertemplate=f"{name.lower()} {mean:.3f}<extra></extra>",
             )
-    _style(figure, 300)
+    style(figure, 300)
     figure.update_xaxes(title="Confidence", range=[0.49, 1.01])
     return figure.update_yaxes(title="Pairs", tickformat=",d")
 
@@ -104,7 +117,7 @@ def risk_figure(curves: Mapping[str, RiskCoverage]) -> go.Figure:
     """The error rate among the surest predictions against the share of pairs they cover, each curve with its 95% band."""
     figure = go.Figure()
     for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
-        low, high = zip(*(_limits(e) for e in curve.risk), strict=True)
+        low, high = zip(*(limits_of(e) for e in curve.risk), strict=True)
         figure.add_scatter(
             x=np.concatenate([curve.coverage, curve.coverage[::-1]]),
             y=[*high, *low[::-1]],
@@ -130,29 +143,64 @@ def risk_figure(curves: Mapping[str, RiskCoverage]) -> go.Figure:
             "<br>error rate %{y:.3f} (%{customdata[2]:.3f} to %{customdata[3]:.3f})"
             "<br>%{customdata[1]:,} pairs<extra></extra>",
         )
-    _style(figure, 340)
-    figure.update_xaxes(title="Coverage", range=[0, 1.01], tickformat=".0%")
+    style(figure, 340)
+    figure.update_xaxes(title="Coverage", range=[0, 1.02], tickformat=".0%", dtick=0.25)
     return figure.update_yaxes(title="Error rate", rangemode="tozero")
 
 
-def category_figure(estimates: Mapping[str, Estimate]) -> go.Figure:
-    """One calibration figure in each category: a dot with its interval on a row."""
+def category_figure(
+    estimates: Mapping[str, Estimate], calibrated: Mapping[str, float] | None = None
+) -> go.Figure:
+    """One calibration figure in each category: a dot with its interval on a row, and as a tick what it would stay below in 95 of
+    100 cases if predictions were calibrated, where ``calibrated`` has that."""
     known = {name: e for name, e in estimates.items() if e.value is not None}
     figure = row_figure(list(estimates))
-    figure.add_trace(intervals(list(known), list(known.values())).update(showlegend=False))
-    return figure.update_xaxes(tickformat=None)
+    figure.add_trace(
+        intervals(list(known), list(known.values())).update(name="Measured", marker={"color": COLOURS[0]})
+    )
+    figure.update_traces(showlegend=calibrated is not None)
+    if calibrated is not None:
+        figure.add_scatter(
+            name=CALIBRATED,
+            x=list(calibrated.values()),
+            y=list(calibrated),
+            mode="markers",
+            marker={"symbol": "line-ns", "size": 18, "line": {"width": 2, "color": GREY}},
+            hovertemplate="if calibrated, below %{x:.3f} in 95 of 100<extra></extra>",
+        )
+    return figure.update_xaxes(tickformat=None, rangemode="tozero")
 
 
-def time_figure(times: Sequence[Any], estimates: Sequence[Estimate], title: str) -> go.Figure:
-    """One calibration figure in each window of time; ``times``: the start of each. A window without a value is a gap."""
-    figure = go.Figure(_with_intervals(list(times), estimates, COLOURS[0]))
+def time_figure(
+    times: Sequence[Any],
+    estimates: Sequence[Estimate],
+    title: str,
+    calibrated: Sequence[float | None] | None = None,
+) -> go.Figure:
+    """One calibration figure in each window of time; ``times``: the start of each. A window without a value is a gap.
+
+    ``calibrated``: as in ``category_figure``.
+    """
+    figure = go.Figure(with_intervals(list(times), estimates, COLOURS[0]))
     figure.update_traces(
-        showlegend=False,
+        name="Measured",
+        showlegend=calibrated is not None,
         hovertemplate="%{x}<br>%{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})"
         "<br>%{customdata[2]:,} pairs<extra></extra>",
-        customdata=[[*_limits(e), e.n] for e in estimates],
+        customdata=[[*limits_of(e), e.n] for e in estimates],
     )
-    return _style(figure, 300).update_yaxes(title=title)
+    if calibrated is not None:
+        figure.add_scatter(
+            name=CALIBRATED,
+            x=list(times),
+            y=calibrated,
+            mode="markers",
+            marker={"symbol": "line-ew", "size": 18, "line": {"width": 2, "color": GREY}},
+            hovertemplate="if calibrated, below %{y:.3f} in 95 of 100<extra></extra>",
+        )
+    if len(times) <= FEW:
+        figure.update_xaxes(tickvals=list(times))
+    return style(figure, 300).update_yaxes(title=title)
 
 
 def _null_note(diagram: Reliability) -> str:
@@ -165,22 +213,22 @@ def _null_note(diagram: Reliability) -> str:
 
 
 def _reliability_line(name: str, diagram: Reliability, colour: str) -> go.Scatter:
-    line = _with_intervals(diagram.predicted, diagram.observed, colour)
+    line = with_intervals(diagram.predicted, diagram.observed, colour)
     facts = zip(diagram.low, diagram.high, diagram.observed, strict=True)
     return line.update(
         name=name,
         legendgroup=name,
-        customdata=[[name, b, low, high, e.n, *_limits(e)] for b, (low, high, e) in enumerate(facts)],
+        customdata=[[name, b, low, high, e.n, *limits_of(e)] for b, (low, high, e) in enumerate(facts)],
         hovertemplate="%{customdata[0]}: %{customdata[2]:.3f} to %{customdata[3]:.3f}"
         "<br>predicted %{x:.3f}, observed %{y:.3f} (%{customdata[5]:.3f} to %{customdata[6]:.3f})"
         "<br>%{customdata[4]:,} pairs<extra></extra>",
     )
 
 
-def _with_intervals(x: Any, estimates: Sequence[Estimate], colour: str) -> go.Scatter:
+def with_intervals(x: Any, estimates: Sequence[Estimate], colour: str) -> go.Scatter:
     """Points joined by a line, with their intervals upright."""
     values = [e.value for e in estimates]
-    limits = [_limits(e) for e in estimates]
+    limits = [limits_of(e) for e in estimates]
     return go.Scatter(
         x=x,
         y=values,
@@ -198,14 +246,14 @@ def _with_intervals(x: Any, estimates: Sequence[Estimate], colour: str) -> go.Sc
     )
 
 
-def _limits(estimate: Estimate) -> tuple[float | None, float | None]:
+def limits_of(estimate: Estimate) -> tuple[float | None, float | None]:
     """The interval, or the value twice where there is none."""
     if estimate.low is None or estimate.high is None:
         return estimate.value, estimate.value
     return estimate.low, estimate.high
 
 
-def _style(figure: go.Figure, height: int) -> go.Figure:
+def style(figure: go.Figure, height: int) -> go.Figure:
     figure.update_layout(
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,

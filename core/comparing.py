@@ -62,8 +62,8 @@ class LearningPoint:
 
 
 def quality(predictions: Predictions, seed: int = 0) -> Quality:
-    """Accuracy, log loss and ECE of one predictor."""
-    figures = report(predictions, seed=seed).figures
+    """Accuracy, log loss and ECE (of the pairs turned towards the predicted answer) of one predictor."""
+    figures = report(predictions.turned(), seed=seed).figures
     return Quality(accuracy(predictions, seed), figures["log_loss"], figures["ece"])
 
 

@@ -7,6 +7,35 @@ from core.estimate import Estimate
 ENOUGH_FOR_REPEATS = 50
 """Annotations by people from which on it is worth asking whether they agree with themselves."""
 
+WORTH_RETRAINING = 0.2
+"""New annotations, as a share of those the newest version learnt from, from which on another look at it pays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a model, by name and number, and its accuracy on pairs that it had not seen."""
+
+    name: str
+    accuracy: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What a campaign can teach a model, and what it has taught.
+
+    ``labelled``: pairs with a vote, ``simulated`` of them by simulated annotators alone; a model needs ``needed``.
+    ``newest`` version and the ``deployed`` one, where there are any; ``learnt``: annotations behind the newest,
+    ``fresh``: those that it has not learnt from.
+    """
+
+    needed: int
+    labelled: int
+    simulated: int = 0
+    newest: Version | None = None
+    deployed: Version | None = None
+    learnt: int = 0
+    fresh: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -14,7 +43,8 @@ class Situation:
 
     ``prompts`` in use, of which ``unpaired`` have no pair; ``stored_pairs`` in the store, ``pairs`` in the campaign;
     ``done`` judgements of the ``wanted`` (``k`` a pair); annotations by people (``human``, imported ones included) and
-    by ``simulated`` annotators; ``guidelines`` says whether there are any; ``agreement`` is the headline figure.
+    by ``simulated`` annotators; ``guidelines`` says whether there are any; ``agreement`` is the headline figure;
+    ``learning`` is how far its models are.
     """
 
     prompts: int
@@ -29,6 +59,7 @@ class Situation:
     guidelines: bool
     repeat_share: float
     agreement: Estimate
+    learning: Learning
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +82,9 @@ def next_steps(now: Situation) -> list[Step]:
         _annotate(now),
         _answers(now),
         _repeats(now),
+        _train(now.learning),
+        _deploy(now.learning),
+        _retrain(now.learning),
     ]
     return [step for step in (*steps, _export(now)) if step is not None]
 
@@ -133,6 +167,42 @@ def _repeats(now: Situation) -> Step | None:
         return None
     why = "Without planned repeats you cannot tell whether annotators agree with themselves."
     return Step("Mix in repeats", why, "campaigns")
+
+
+def _train(now: Learning) -> Step | None:
+    if now.newest or now.labelled < now.needed:
+        return None
+    why = f"{_count(now.labelled, 'pair')} with votes can teach a model which answer people prefer; it needs {now.needed:,}."
+    if now.simulated == now.labelled:
+        why += " All votes are simulated, so it would learn the simulation."
+    return Step("Train a model", why, "train")
+
+
+def _deploy(now: Learning) -> Step | None:
+    if now.newest is None or now.deployed or now.newest.accuracy.low is None:
+        return None
+    tested = f"{now.newest.name} {agrees(now.newest.accuracy)}"
+    if now.newest.accuracy.low <= 0.5:
+        return Step("Train again on more labels", f"{tested}, which a coin might do too.", "train")
+    return Step("Deploy a model", f"{tested}; no version is deployed.", "models")
+
+
+def _retrain(now: Learning) -> Step | None:
+    if now.newest is None or now.fresh < max(now.needed, WORTH_RETRAINING * now.learnt):
+        return None
+    why = (
+        f"{_count(now.fresh, 'annotation')} came after {now.newest.name}, which learnt from {now.learnt:,}. "
+        "Probe it on them, then train the next version."
+    )
+    return Step("Hold the model against new annotations", why, "predict")
+
+
+def agrees(accuracy: Estimate) -> str:
+    """How often a model prefers what people prefer, as the end of a sentence; the estimate has a value."""
+    span = f" ({accuracy.low:.0%} to {accuracy.high:.0%})" if accuracy.low is not None else ""
+    return (
+        f"prefers what people prefer in {accuracy.value:.0%}{span} of {_count(accuracy.n, 'held-out pair')}"
+    )
 
 
 def _export(now: Situation) -> Step | None:

@@ -42,7 +42,7 @@ def work(run: Run, should_stop: Callable[[], bool]) -> Row:
     choice = choose(before.p, before.y, before.group, weight, told.get("seed", 0), symmetric)
     after = choice.out_of_fold
     calibration = {
-        **figures_of(before.with_p(after), before.p),
+        **figures_of(before.with_p(after), before.p, symmetric),
         **described(choice),
         "total": len(before),
         "left_out": left_out,

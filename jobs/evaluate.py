@@ -98,7 +98,7 @@ def _ratings(run: Run, told: Row, predictor: VotePredictor, settings: Settings) 
     groups = np.array([rating.group for rating in rated], dtype=object)
     predictions = Predictions.of(p, good, None, groups)
     figures = {
-        **figures_of(predictions, sigmoid(raw)),
+        **figures_of(predictions, sigmoid(raw), of_pairs=False),
         "total": len(rated),
         "left_out": left_out,
     }

@@ -1,5 +1,7 @@
 """Models and probes from finished run directories into the registry: what ``ingest`` does for training and evaluation.
 
+``jobs.learning`` starts these jobs (start_training, start_calibration, start_evaluation).
+
 inputs/preferences.parquet      what the job learns from or is tested on (storage.learning.freeze)
 inputs/registration.json        for train-reward and calibrate ``name`` and ``parent_id``, for evaluate ``model_id``
 artifacts/model/                the model (core.rewards.base); it moves to models/<job id> under the data directory
@@ -46,6 +48,24 @@ def directory(bench: Workbench, model: Model) -> Path:
     return (bench.settings.data_dir / model.path).absolute()
 
 
+def verified(bench: Workbench, model: Model) -> Path:
+    """The model's folder, every file of which is as it was registered. Raises RewardError."""
+    home = directory(bench, model)
+    describe(home)
+    if _checksum(home) != model.checksum:
+        raise RewardError(
+            f"{home / MODEL_FILE} is not the file that was registered (its SHA-256 differs): bring it back from a backup, "
+            "or train the model again."
+        )
+    return home
+
+
+def deploy(bench: Workbench, model_id: str, actor: str) -> Model:
+    """Deploy a model whose files are whole. Raises RewardError where they are not, ModelError as the registry does."""
+    verified(bench, models.get(bench.store, model_id))
+    return models.deploy(bench.store, model_id, actor)
+
+
 def take_model(bench: Workbench, job: JobRow, run: Run) -> None:
     """Register, once, the model that a job made. Raises JobError where it is of no use, and then leaves all as it was."""
     made, home = run.artifacts / "model", bench.settings.models_dir.absolute() / job.id
@@ -69,7 +89,7 @@ def take_model(bench: Workbench, job: JobRow, run: Run) -> None:
         created_at=datetime.now(UTC),
         figures=run.figures(),
         lineage=learning.lineage(learnt),
-        checksum=hashlib.sha256((home / MODEL_FILE).read_bytes()).hexdigest(),
+        checksum=_checksum(home),
     )
     try:
         models.register(bench.store, row, predictions)
@@ -107,6 +127,10 @@ def _read(run: Run) -> tuple[Row, pa.Table, pa.Table]:
         except (FileNotFoundError, pa.ArrowInvalid) as error:
             raise JobError(f"{path.relative_to(run.path)} cannot be read: {error}") from None
     return registration, tables[0], tables[1]
+
+
+def _checksum(folder: Path) -> str:
+    return hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
 
 
 def _described(folder: Path) -> Row:

@@ -1,5 +1,9 @@
 """Train a reward model and the vote predictor on it: fitted on one part of the prompts, calibrated on another, judged on a third.
 
+Unless told otherwise, the model that is kept is then fitted to all pairs in the same way. The figures and the predictions
+stay those of the fit that had not seen the pairs they are about. What an earlier model was fitted to is for training alone
+when it is trained on.
+
 inputs/                         jobs.inputs
 config.yaml                     the settings as they were resolved; --config reads them back
 artifacts/model/                the model, written whole at the end (core.rewards.base)
@@ -22,29 +26,45 @@ import pyarrow.parquet as pq
 
 from core.calibration import Predictions, report
 from core.calibrators import Choice, choose
-from core.comparing import accuracy, quality
+from core.comparing import accuracy, learning_curve, quality
 from core.preferences import HELD_OUT, PARTS, Preference, Rating, Ties, of_criterion, split
 from core.ratings import FloatArray, IntArray
 from core.rewards import sbert
-from core.rewards.base import METHODS, Encoder, RewardError, RewardModel, VotePredictor, sigmoid
+from core.rewards.base import (
+    METHODS,
+    Encoder,
+    Interrupted,
+    RewardError,
+    RewardModel,
+    VotePredictor,
+    describe,
+    mark,
+    sigmoid,
+)
 from core.settings import Settings, SettingsError, load
 from jobs import inputs
 from jobs.inputs import Stopped
 from jobs.protocol import JobError, Row, Run, metric, replacing
-from providers.encoder import DEFAULT, encoder
+from providers.encoder import DEFAULT, encoder, model_folder
 
 KIND = "train-reward"
 DEFAULTS: Row = {
     "method": "sbert",
     "model": DEFAULT,
-    "epochs": 1,
+    "epochs": 3,
     "seed": 0,
     "surface": True,
     "ties": "half",
     "held_out": HELD_OUT,
+    "refit": True,
+    "learning_curve": False,
+    "from": None,
     "criterion": None,
 }
 PREDICTIONS = "predictions.parquet"
+CURVE = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""The shares of the training pairs at which the learning curve has a point, beside all of them."""
+LEAST_OF_CURVE = 30
 
 
 @dataclass(frozen=True)
@@ -62,7 +82,12 @@ def arguments(**chosen: Any) -> Row:
     for name, allowed in (("method", tuple(METHODS)), ("ties", get_args(Ties))):
         if told[name] not in allowed:
             raise ValueError(f"{name} is {told[name]!r}; it must be one of {', '.join(allowed)}.")
-    for name, kind, what in (("model", str, "a name or a path"), ("surface", bool, "true or false")):
+    for name, kind, what in (
+        ("model", str, "a name or a path"),
+        ("surface", bool, "true or false"),
+        ("refit", bool, "true or false"),
+        ("learning_curve", bool, "true or false"),
+    ):
         if not isinstance(told[name], kind):
             raise ValueError(f"{name} is {told[name]!r}; it must be {what}.")
     for name, least in (("epochs", 1), ("seed", 0)):
@@ -104,17 +129,27 @@ def _pairs(run: Run, told: Row, settings: Settings, should_stop: Callable[[], bo
             f"All {len(pairs)} pairs are ties: a reward model needs pairs with a preferred answer."
         )
     _enough(sided, "pairs with a preferred answer", settings, told, left_out)
+    before = frozenset(describe(Path(told["from"]))["seen"]) if told["from"] else frozenset()
     parts = np.array(split([pair.group for pair in pairs], told["seed"], told["held_out"]))
+    parts[[mark(pair.group) in before for pair in pairs]] = "train"
     train = [pair for pair, part in zip(pairs, parts, strict=True) if part == "train"]
-    trained = _fitted(run, told, pairs, train, settings, should_stop)
-    _stop(should_stop)
+
+    def fit_to(some: Sequence[Preference], name: str) -> Trained:
+        found = _fitted(run, told, pairs, some, name, settings, should_stop)
+        _stop(should_stop)
+        return found
+
+    trained = fit_to(train, "train")
+    again = told["refit"] and len(train) < len(pairs)
+    shipped = fit_to(pairs, "all").reward if again else trained.reward
 
     raw = differences(VotePredictor(trained.reward), pairs)
     data = predictions_of(sigmoid(raw), pairs)
     weight = np.array([pair.weight for pair in pairs])
     held, test = (np.flatnonzero(parts == part) for part in ("calibration", "test"))
     choice = choose(data.p[held], data.y[held], data.group[held], weight[held], told["seed"])
-    predictor = VotePredictor(trained.reward, choice.calibrator)
+    seen = before | {mark(pair.group) for pair in (pairs if again else train)}
+    predictor = VotePredictor(shipped, choice.calibrator, seen=seen)
     p = predictor.probabilities(raw)
     of_test = [pairs[row] for row in test]
     calibrated = data.with_p(p)
@@ -124,11 +159,13 @@ def _pairs(run: Run, told: Row, settings: Settings, should_stop: Callable[[], bo
         **described(choice),
         "form": _form(trained, of_test),
         "by_category": by_category(calibrated.take(test), of_test),
+        "learning_curve": _curve(trained, fit_to, train, of_test, told) if told["learning_curve"] else [],
         "details": trained.details,
         "parts": {part: _size(parts == part, data.group) for part in PARTS},
         "total": len(pairs),
         "ties": {"policy": told["ties"], "pairs": len(pairs) - sided},
         "left_out": left_out,
+        "refitted": again,
         "trained_on": "pairs",
     }
     metric(run, step=1, epoch=1, accuracy=figures["accuracy"]["value"], loss=figures["log_loss"]["value"])
@@ -177,7 +214,7 @@ def _ratings(run: Run, told: Row, settings: Settings, should_stop: Callable[[], 
     predictor = VotePredictor(reward, choice.calibrator, "ratings")
     p = choice.calibrator(data.p)
     figures = {
-        **figures_of(data.with_p(p).take(test), data.p[test]),
+        **figures_of(data.with_p(p).take(test), data.p[test], of_pairs=False),
         **described(choice),
         "form": {
             name: asdict(accuracy(data.with_p(sigmoid(one.score(*said))).take(test)))
@@ -206,10 +243,14 @@ def _fitted(
     told: Row,
     pairs: Sequence[Preference],
     train: Sequence[Preference],
+    name: str,
     settings: Settings,
     should_stop: Callable[[], bool],
 ) -> Trained:
-    """The reward fitted on the training pairs by the method that was asked for; ``pairs`` are all that it will score."""
+    """The reward fitted on the training pairs by the method that was asked for; ``pairs`` are all that it will score.
+
+    ``name`` tells this fit from the others of the job in its checkpoints.
+    """
     tell = inputs.told(run, should_stop)
     if told["method"] == "sbert":
         found = encoder(told["model"], cache_dir(settings))
@@ -219,15 +260,26 @@ def _fitted(
         cut = found.cut(texts)
         _say_cut(cut, found)
         return Trained(fitted.reward, fitted.variants, {"cut": cut, **fitted.settings})
-    fit = import_module(METHODS[told["method"]]).fit
-    reward, details = fit(
-        train,
-        told,
-        run.path / "checkpoints",
-        on_progress=tell,
-        on_metric=partial(metric, run),
-        should_stop=should_stop,
-    )
+    method = import_module(METHODS[told["method"]])
+    if unknown := told.keys() - DEFAULTS.keys() - method.SETTINGS.keys():
+        raise JobError(
+            f"The method {told['method']} has no setting {min(unknown)!r}; besides those of every method it has "
+            f"{', '.join(method.SETTINGS)}."
+        )
+    try:
+        reward, details = method.fit(
+            train,
+            told,
+            model_folder(told["model"]),
+            run.path / "checkpoints" / name,
+            on_progress=tell,
+            on_metric=partial(metric, run),
+            should_stop=should_stop,
+        )
+    except Interrupted:
+        raise Stopped from None
+    if details["cut"]:
+        print(f"{details['cut']} texts are longer than the model reads; of those only the beginning counts.")
     return Trained(reward, {told["method"]: reward}, details)
 
 
@@ -237,10 +289,13 @@ def predictions_of(p: FloatArray, pairs: Sequence[Preference]) -> Predictions:
     return Predictions.of(p, target, None, groups)
 
 
-def figures_of(predictions: Predictions, uncalibrated: FloatArray) -> Row:
-    """Accuracy, log loss, ECE and Brier score, and the last three before calibration."""
-    after = report(predictions).figures
-    before = report(predictions.with_p(uncalibrated)).figures
+def figures_of(predictions: Predictions, uncalibrated: FloatArray, of_pairs: bool = True) -> Row:
+    """Accuracy, log loss, ECE and Brier score, and the last three before calibration.
+
+    Those of pairs are turned towards the predicted answer; those of single answers have a side of their own: good.
+    """
+    raw = predictions.with_p(uncalibrated)
+    after, before = (report(some.turned() if of_pairs else some).figures for some in (predictions, raw))
     calibration = ("log_loss", "ece", "brier")
     return {
         "accuracy": asdict(accuracy(predictions)),
@@ -257,6 +312,31 @@ def by_category(predictions: Predictions, pairs: Sequence[Preference]) -> Row:
         one = quality(predictions.take(categories == name))
         found[name] = {"accuracy": asdict(one.accuracy), "log_loss": asdict(one.log_loss)}
     return found
+
+
+def _curve(
+    trained: Trained,
+    fit_to: Callable[[Sequence[Preference], str], Trained],
+    train: Sequence[Preference],
+    test: Sequence[Preference],
+    told: Row,
+) -> list[Row]:
+    """Accuracy and log loss on the test pairs against the number of pairs fitted to: CURVE of them, drawn by the seed."""
+    order = np.random.default_rng(told["seed"]).permutation(len(train))
+    rewards = {len(train): trained.reward}
+    for share in CURVE:
+        some = [train[i] for i in order[: round(share * len(train))]]
+        if len(some) >= LEAST_OF_CURVE:
+            rewards[len(some)] = fit_to(some, f"{len(some)} pairs").reward
+    return [
+        asdict(point)
+        for point in learning_curve(
+            {
+                labels: predictions_of(sigmoid(differences(VotePredictor(reward), test)), test)
+                for labels, reward in rewards.items()
+            }
+        )
+    ]
 
 
 def longer_wins(pairs: Sequence[Preference]) -> Row:
@@ -364,7 +444,7 @@ def _write(run: Run, predictor: VotePredictor, columns: Row, should_stop: Callab
 
 def write_config(run: Run, config: Row) -> None:
     """Write the resolved settings to config.yaml; a run from a shell repeats with --config and another --output."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     with replacing(run.path / "config.yaml") as file:
         file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
@@ -392,7 +472,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML or JSON")
     parser.add_argument("--method", choices=tuple(METHODS), help=f"default {DEFAULTS['method']}")
     parser.add_argument(
-        "--model", metavar="NAME", help=f"pretrained model, by name or path (default {DEFAULT})"
+        "--model",
+        metavar="NAME",
+        help=f"pretrained model, by name or path (default {DEFAULT})",
     )
     parser.add_argument("--epochs", type=int, help="passes over the data (sbert has none)")
     parser.add_argument("--seed", type=int, help="default 0")
@@ -407,6 +489,17 @@ def add_options(parser: ArgumentParser) -> None:
         type=float,
         help=f"share kept for calibration and test (default {HELD_OUT}; 0: no figures)",
     )
+    parser.add_argument(
+        "--refit",
+        action=BooleanOptionalAction,
+        help="once the figures are known, fit the model that is kept to all pairs (default yes)",
+    )
+    parser.add_argument(
+        "--learning-curve",
+        action=BooleanOptionalAction,
+        help="also fit to parts of the pairs, to see what more labels would give",
+    )
+    parser.add_argument("--from", metavar="DIR", help="an earlier model to train on from (transformer)")
     parser.add_argument(
         "--criterion", help="only pairs of this category, or of those that begin with it and a hyphen"
     )

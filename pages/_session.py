@@ -31,6 +31,13 @@ PAGES: dict[str, list[tuple[str, str, str, Role]]] = {
         ("campaigns", "Campaigns", "flag", "lead"),
     ],
     "Agree": [("agreement", "Agreement", "handshake", "researcher")],
+    "Learn": [
+        ("train", "Train", "model_training", "lead"),
+        ("jobs", "Jobs", "manufacturing", "researcher"),
+        ("models", "Models", "deployed_code", "researcher"),
+        ("calibration", "Calibration", "straighten", "researcher"),
+        ("predict", "Predict", "psychology_alt", "researcher"),
+    ],
     "Ship": [("export", "Export", "ios_share", "researcher")],
     "Guard": [("people", "People", "group", "admin"), ("audit", "Audit", "fact_check", "lead")],
 }

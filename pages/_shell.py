@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.roles import Identity
+from pages._job import tell_of_ends, watch
 from pages._session import PAGES, allowed, identity, open_campaigns
 from storage import people
 from storage.workbench import workbench
@@ -23,7 +24,8 @@ def main() -> None:
     home = st.Page(
         lambda: st.switch_page(landing), title="Attune", url_path="home", default=True, visibility="hidden"
     )
-    page = st.navigation({**groups, "": [home, *groups.get("", [])]}, position="sidebar" if who else "hidden")
+    listed = {**groups, "": [home, *groups.get("", [])]}
+    page = st.navigation(listed, position="sidebar" if who else "hidden", expanded=True)
     if who is None:
         enter()
         return
@@ -31,7 +33,9 @@ def main() -> None:
         choose(who)
         with st.container(key="account", horizontal=True, vertical_alignment="center", wrap=False):
             account(who)
+    tell_of_ends(who)
     page.run()
+    watch(who, page.url_path)
 
 
 def navigation(who: Identity | None) -> dict[str, list[st.Page]]:

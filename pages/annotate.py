@@ -26,6 +26,7 @@ from pages._turn import (
     undo,
     watch,
 )
+from storage import overview
 from storage.tables import CampaignRow
 from storage.workbench import workbench
 

@@ -6,7 +6,7 @@ from core.generation import CREATIVE, FOCUSED, MOST_CANDIDATES, ProviderError, S
 from core.records import Prompt
 from core.roles import Identity
 from jobs import ingest
-from pages._job import jobs
+from pages._job import jobs, live, of_campaign
 from pages._pair import readable
 from pages._report import plain
 from pages._session import campaign, read, require
@@ -21,6 +21,12 @@ USUAL = 1000
 
 
 def main() -> None:
+    require("lead")
+    here = campaign().id
+    live(page, lambda: of_campaign(here))
+
+
+def page() -> None:
     who, here = require("lead"), campaign()
     st.title("Generate", anchor=False)
     st.caption(f"Two models answer each prompt; the pairs go into the campaign **{plain(here.name)}**.")
@@ -33,7 +39,10 @@ def main() -> None:
             b = side("B", "creative", CREATIVE)
         start(who, here, wanted, total, a, b)
     st.subheader("Jobs of this campaign", anchor=False)
-    jobs(here.id, who)
+    found = of_campaign(here.id)
+    if not found:
+        st.caption("No job has run in this campaign yet.")
+    jobs(found, who)
 
 
 def choose(here: CampaignRow) -> tuple[dict[str, object], int]:

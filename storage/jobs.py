@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from storage.store import Store, audit
-from storage.tables import JobRow
+from storage.tables import AnnotatorRow, JobRow
 
 
 def add(store: Store, job: JobRow) -> None:
@@ -27,6 +27,21 @@ def listed(store: Store, limit: int, kinds: Sequence[str] = ()) -> Sequence[JobR
         query = query.where(col(JobRow.kind).in_(kinds))
     with store.reading() as session:
         return session.exec(query).all()
+
+
+def page(
+    store: Store, kind: str | None, state: str | None, offset: int, limit: int
+) -> tuple[Sequence[JobRow], int]:
+    """Some of the jobs (of a kind; ended and taken in as ``state``), newest first, and how many there are in all."""
+    query = select(JobRow)
+    if kind is not None:
+        query = query.where(JobRow.kind == kind)
+    if state is not None:
+        query = query.where(JobRow.state == state)
+    with store.reading() as session:
+        total = session.exec(select(func.count()).select_from(query.subquery())).one()
+        order = (col(JobRow.created_at).desc(), col(JobRow.id))
+        return session.exec(query.order_by(*order).offset(offset).limit(limit)).all(), total
 
 
 def waiting(store: Store) -> Sequence[JobRow]:
@@ -64,3 +79,25 @@ def resumed(store: Store, job_id: str, actor: str) -> None:
         job = session.get_one(JobRow, job_id)
         job.ingested, job.state, job.ended_at = False, None, None
         audit(session, actor, "resume", "job", job_id)
+
+
+def ahead(store: Store, job_id: str, actor: str) -> None:
+    """Give a job that waits a higher priority than every other that does."""
+    with store.writing() as session:
+        waiting = session.exec(select(JobRow).where(col(JobRow.ingested).is_(False))).all()
+        job = session.get_one(JobRow, job_id)
+        job.priority = 1 + max((other.priority for other in waiting if other.id != job_id), default=0)
+        audit(session, actor, "prioritise", "job", job_id, priority=job.priority)
+
+
+def names(store: Store) -> dict[str, str]:
+    """The names of those who started jobs, by actor; one who is no annotator is left out."""
+    query = select(AnnotatorRow.id, AnnotatorRow.name).where(col(AnnotatorRow.id).in_(select(JobRow.actor)))
+    with store.reading() as session:
+        return dict(session.exec(query).all())
+
+
+def count(store: Store) -> int:
+    """How many jobs there are."""
+    with store.reading() as session:
+        return session.exec(select(func.count()).select_from(JobRow)).one()

@@ -73,8 +73,8 @@ def freeze(
 ) -> Frozen:
     """The pairs of a campaign (None: of the store) and category that have a label, as they stand at one moment.
 
-    ``unseen_by``: a model's id; pairs of prompts that it, or a model it was fine-tuned from, was trained or calibrated
-    on are left out (evaluation). ``emphasise``: a model's id; its errors weigh more (retraining, ``core.retraining``).
+    ``unseen_by``: a model's id; pairs of prompts that it, or a model it was fine-tuned from, was trained, calibrated or
+    tested on are left out (evaluation): what is kept of a training may have been fitted to all of them in the end. ``emphasise``: a model's id; its errors weigh more (retraining, ``core.retraining``).
 
     Raises StoreError where the store has no prediction of such a model.
     """
@@ -194,7 +194,7 @@ def _marked(
     pairs = duck.sql(
         f"""WITH RECURSIVE {_FAMILY},
            learnt AS (SELECT DISTINCT pair.prompt_id FROM prediction JOIN pair ON pair.id = prediction.pair_id
-                      WHERE model_id IN (SELECT id FROM family) AND split IN ('train', 'calibration')),
+                      WHERE model_id IN (SELECT id FROM family) AND split <> 'probe'),
            met AS (SELECT pair_id, bool_or(verdict <> 'skip') AS judged FROM current_annotation
                    WHERE $1 IS NULL OR campaign_id = $1 GROUP BY pair_id)
            SELECT pair.id AS pair_id, prompt.id AS "group", prompt.category,

@@ -267,6 +267,29 @@ def predictions(
     return table.add_column(table.column_names.index("target") + 1, "now", now)
 
 
+def seen_prompts(store: Store, model_id: str) -> frozenset[str]:
+    """The prompts that a model, or one that it was fine-tuned from, was trained or calibrated on."""
+    rows = store.rows(
+        """WITH RECURSIVE family AS (SELECT id, parent_id FROM model WHERE id = ?
+                                    UNION SELECT model.id, model.parent_id FROM model JOIN family ON model.id = family.parent_id)
+           SELECT DISTINCT coalesce(pair.prompt_id, p.pair_id) FROM prediction p LEFT JOIN pair ON pair.id = p.pair_id
+           WHERE p.model_id IN (SELECT id FROM family) AND p.split IN ('train', 'calibration')""",
+        model_id,
+    )  # fmt: skip
+    return frozenset(prompt_id for (prompt_id,) in rows)
+
+
+def tested_on(store: Store, name: str) -> dict[str, int]:
+    """A hash of the pairs in the test split of each version of a name: the same hash, the same pairs."""
+    return dict(
+        store.rows(
+            """SELECT p.model_id, bit_xor(hash(p.pair_id)) FROM prediction p JOIN model ON model.id = p.model_id
+               WHERE model.name = ? AND p.split = 'test' GROUP BY p.model_id""",
+            name,
+        )
+    )
+
+
 def add_predictions(session: Session, model_id: str, table: pa.Table, probe_id: str | None = None) -> int:
     """Append predictions in bulk: ``pair_id``, ``split``, ``raw``, ``probability`` and, nullable, ``target``; returns how many.
 

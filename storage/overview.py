@@ -5,7 +5,9 @@ from datetime import date
 
 from core.agreement import TARGETS, krippendorff_alpha
 from core.estimate import Estimate
-from storage import annotations, campaigns
+from core.next_steps import Learning, Version
+from storage import annotations, campaigns, models
+from storage.models import Model
 from storage.store import Store
 
 
@@ -69,3 +71,37 @@ def agreement(store: Store, campaign_id: str) -> Estimate:
 def progress(store: Store, campaign_id: str) -> campaigns.Progress:
     """How far a campaign is, by its id."""
     return campaigns.progress(store, campaigns.get(store, campaign_id))
+
+
+def learning(store: Store, campaign_id: str, needed: int) -> Learning:
+    """What the campaign can teach a model, and the models that learnt from it, alone or with others."""
+    by_people, labelled = store.rows(
+        """SELECT count(DISTINCT pair_id) FILTER (source <> 'simulated'), count(DISTINCT pair_id)
+           FROM current_annotation WHERE campaign_id = ? AND choice IN ('a', 'b', 'tie')""",
+        campaign_id,
+    )[0]
+    found = [model for model in models.listed(store) if model.campaign_id in (None, campaign_id)]
+    if not found:
+        return Learning(needed, labelled, labelled - by_people)
+    in_use = [model for model in found if model.status == "deployed"]
+    deployed = max(in_use, key=lambda model: model.deployed_at or model.created_at, default=None)
+    learnt, fresh = store.rows(
+        """WITH learnt AS (SELECT (lineage->>'$.policy.simulated') = 'true' AS simulated,
+                                  unnest(CAST(lineage->'annotations' AS VARCHAR[])) AS id FROM model WHERE id = $1)
+           SELECT (SELECT count(*) FROM learnt),
+                  count(*) FILTER (id NOT IN (SELECT id FROM learnt)
+                                   AND (source <> 'simulated' OR (SELECT any_value(simulated) FROM learnt)))
+           FROM current_annotation WHERE campaign_id = $2 AND choice IN ('a', 'b', 'tie')""",
+        found[0].id, campaign_id,
+    )[0]  # fmt: skip
+    newest = _version(store, found[0])
+    current = _version(store, deployed) if deployed else None
+    return Learning(needed, labelled, labelled - by_people, newest, current, learnt, fresh)
+
+
+def _version(store: Store, model: Model) -> Version:
+    """A model with its accuracy: that of its latest probe, else of its test."""
+    figures = next((probe.figures for probe in models.probes(store, model.id)), model.figures)
+    accuracy = figures.get("accuracy")
+    known = Estimate(**accuracy) if accuracy else Estimate.unavailable("It was not tested.")
+    return Version(f"{model.name} {model.version}", known)

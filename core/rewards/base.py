@@ -37,6 +37,10 @@ class RewardError(Exception):
     """A reward model cannot be made, read or used; the message says what is wrong and what to do."""
 
 
+class Interrupted(Exception):
+    """A training was asked to stop; its last checkpoint is kept."""
+
+
 class Encoder(Protocol):
     """Texts to vectors; ``providers.encoder`` has the real one."""
 
@@ -101,6 +105,8 @@ class VotePredictor:
     calibrator: Calibrator = field(default_factory=Identity)
     trained_on: TrainedOn = "pairs"
     figures: Mapping[str, Any] = field(default_factory=dict)
+    seen: frozenset[str] = frozenset()
+    """The groups (prompts) its weights were fitted to, as ``mark`` writes them."""
 
     def predict(
         self, prompts: Sequence[str], responses_a: Sequence[str], responses_b: Sequence[str]
@@ -149,10 +155,16 @@ class VotePredictor:
             "trained_on": self.trained_on,
             "calibrator": self.calibrator.to_json(),
             "figures": dict(self.figures),
+            "seen": sorted(self.seen),
             "files": {name: _sha256(directory / name) for name in _names(directory)},
         }
         text = json.dumps(described, ensure_ascii=False, indent=1)
         (directory / MODEL_FILE).write_text(text, encoding="utf-8")
+
+
+def mark(group: str) -> str:
+    """A group as a model remembers it: the first 16 hex digits of its SHA-256."""
+    return hashlib.sha256(group.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def sigmoid(x: FloatArray) -> FloatArray:
@@ -182,7 +194,7 @@ def describe(directory: Path) -> dict[str, Any]:
     try:
         described = json.loads((directory / MODEL_FILE).read_bytes())
         form, files = described["format"], dict(described["files"])
-        missing: set[str] = {"method", "base", "trained_on", "calibrator", "figures"} - described.keys()
+        missing: set[str] = {"method", "base", "trained_on", "calibrator", "figures", "seen"} - described.keys()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RewardError(f"{directory / MODEL_FILE} cannot be read: {error}") from None
     if form != FORMAT:
@@ -219,7 +231,8 @@ def load(directory: Path, encoder: Encoders) -> VotePredictor:
     except (KeyError, TypeError, ValueError) as error:
         raise RewardError(f"The calibrator of {directory} cannot be read: {error}") from None
     model: RewardModel = import_module(METHODS[method]).load(model_directory(directory), encoder)
-    return VotePredictor(model, calibrator, described["trained_on"], described["figures"])
+    seen = frozenset(described["seen"])
+    return VotePredictor(model, calibrator, described["trained_on"], described["figures"], seen)
 
 
 def _names(directory: Path) -> list[str]:

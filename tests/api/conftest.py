@@ -1,14 +1,18 @@
 """The app over real HTTP, started once for each way of signing in."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from core.roles import ROLES, Role
 from storage import people
+from storage.desk import Desks
+from storage.simulated import load_sample
 from storage.store import Store
 from storage.tables import AccountRow
 from tests.serving import Server, serve
@@ -57,6 +61,68 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with serve(folder, ATTUNE_AUTH="password") as server:
         yield Team(server, tokens)
         assert "Traceback" not in server.log.read_text()
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The app with sign-in off and the sample project, on whose simulated votes about coding a model was trained (version
+    1.0.0, which is deployed); it was calibrated anew (1.1.0) and evaluated on the others; ``jobs`` are these three as they ended. ``mapped`` is what the
+    process had in memory before anybody asked for a score."""
+
+    server: Server
+    jobs: dict[str, dict[str, Any]]
+    mapped: str
+
+    @property
+    def first(self) -> str:
+        """The id of version 1.0.0."""
+        return str(self.jobs["train-reward"]["model_id"])
+
+    @property
+    def second(self) -> str:
+        return str(self.jobs["calibrate"]["model_id"])
+
+
+def ended(client: httpx.Client, job_id: str, seconds: float = 120) -> dict[str, Any]:
+    """The job once it has ended and was taken in."""
+    end = time.monotonic() + seconds
+    while (job := client.get(f"/jobs/{job_id}").json())["ended_at"] is None:
+        assert time.monotonic() < end, f"the job did not end: {job}"
+        time.sleep(0.1)
+    return dict(job)
+
+
+@pytest.fixture(scope="session")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learned]:
+    folder = tmp_path_factory.mktemp("learned")
+    store = Store(f"duckdb:///{folder / 'attune.duckdb'}")
+    load_sample(store, Desks(store), "test")
+    store.close()
+    with (
+        serve(folder, ATTUNE_REWARD_MINIMUM="15") as server,
+        httpx.Client(base_url=f"{server.url}/api", timeout=120) as client,
+    ):
+        found: dict[str, dict[str, Any]] = {}
+        for kind in ("train-reward", "calibrate", "evaluate"):
+            chosen = {"name": "sample", "category": "coding", "policy": {"simulated": True}}
+            if found:
+                chosen = {"model": found["train-reward"]["model_id"]}
+            started = client.post("/jobs", json={"kind": kind, **chosen})
+            assert started.status_code == 201, started.text
+            found[kind] = ended(client, started.json()["id"])
+            assert found[kind]["state"] == "done", found[kind]
+        mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
+        learned = Learned(server, found, mapped)
+        assert client.post(f"/models/{learned.first}/deploy").is_success
+        yield learned
+        assert "Traceback" not in server.log.read_text()
+
+
+@pytest.fixture
+def asking(learned: Learned) -> Iterator[httpx.Client]:
+    """A script that asks the app with the trained model."""
+    with httpx.Client(base_url=f"{learned.server.url}/api", timeout=120) as client:
+        yield client
 
 
 def fresh_campaign_rows(tag: str, n: int) -> bytes:

@@ -33,6 +33,22 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, object]]] = {
     ("GET", "/metrics"): ("researcher", {}),
     ("GET", "/export/rlhf"): ("researcher", {}),
     ("GET", "/export/csv"): ("researcher", {}),
+    ("POST", "/score"): ("researcher", {"json": {"items": [{"prompt": "x", "response": "y"}]}}),
+    ("POST", "/rerank"): ("researcher", {"json": {"prompt": "x", "candidates": ["y", "z"]}}),
+    ("POST", "/predict"): (
+        "researcher",
+        {"json": {"pairs": [{"prompt": "x", "response_a": "y", "response_b": "z"}]}},
+    ),
+    ("POST", "/jobs"): ("lead", {"json": {"kind": "train-reward", "name": "x"}}),
+    ("GET", "/jobs"): ("researcher", {}),
+    ("GET", "/jobs/{job_id}"): ("researcher", {}),
+    ("GET", "/jobs/{job_id}/log"): ("researcher", {}),
+    ("POST", "/jobs/{job_id}/cancel"): ("lead", {}),
+    ("GET", "/models"): ("researcher", {}),
+    ("GET", "/models/{model_id}"): ("researcher", {}),
+    ("POST", "/models/{model_id}/deploy"): ("lead", {}),
+    ("POST", "/models/{model_id}/rollback"): ("lead", {}),
+    ("POST", "/models/{model_id}/archive"): ("lead", {}),
 }
 
 
@@ -47,7 +63,8 @@ def test_every_route_is_in_the_table_of_roles(team: Team) -> None:
 def test_each_route_for_each_role(team: Team, route: tuple[str, str], role: str | None) -> None:
     needed, request = ROUTES[route]
     method, path = route
-    url = f"{team.server.url}/api{path.format(pair_id='x_none', annotation_id='a_none')}"
+    nobody = dict.fromkeys(("pair_id", "annotation_id", "job_id", "model_id"), "x_none")
+    url = f"{team.server.url}/api{path.format(**nobody)}"
     answer = httpx.request(method, url, headers=team.headers(role), **request)  # type: ignore[arg-type]
     assert answer.is_success or "detail" in answer.json()
     if role is None:

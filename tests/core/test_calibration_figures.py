@@ -22,9 +22,9 @@ def predictions() -> Predictions:
 def themed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever a test draws takes the theme's text colour and a clear background."""
     drawn: list[go.Figure] = []
-    plain = figures._style
+    plain = figures.style
     monkeypatch.setattr(
-        figures, "_style", lambda figure, height: drawn.append(figure) or plain(figure, height)
+        figures, "style", lambda figure, height: drawn.append(figure) or plain(figure, height)
     )
     yield
     for figure in drawn:

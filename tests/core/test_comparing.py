@@ -10,7 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from core import comparing
 from core.calibration import Predictions
-from core.comparing import compare
+from core.comparing import compare, quality
 
 P = [0.9, 0.2, 0.6, 0.5, 0.4, 0.7]
 Y = [1.0, 0.0, 0.4, 1.0, 0.8, 0.5]
@@ -154,3 +154,14 @@ def test_intervals_hold_the_truth(groups: int, least: float) -> None:
 
 def _holds(estimate, truth: float) -> bool:  # type: ignore[no-untyped-def]
     return bool(estimate.low <= truth <= estimate.high)
+
+
+def test_which_answer_is_called_a_changes_no_figure() -> None:
+    """Not even where a is always the answer that people chose, as in TRL rows."""
+    random = np.random.default_rng(5)
+    p = random.beta(2, 2, 400)
+    y = (random.random(400) < p).astype(float)
+    as_asked = quality(Predictions.of(p, y))
+    as_chosen = quality(Predictions.of(np.where(y == 1, p, 1 - p), np.ones(400)))
+    assert as_asked.ece.value is not None and 0 < as_asked.ece.value < 0.1
+    assert as_chosen == as_asked

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from core.rewards.base import load
 from jobs.protocol import Run, read_lines
@@ -89,7 +89,7 @@ def data(shell: Shell) -> Path:
 def trained(shell: Shell, data: Path) -> Path:
     output = shell.folder / "trained"
     code, out = shell.run(
-        "train-reward", "--data", data, "--method", "sbert", "--output", output, "--seed", 3
+        "train-reward", "--data", data, "--method", "sbert", "--output", output, "--seed", 3, "--no-refit"
     )
     assert code == 0, out
     return output
@@ -119,6 +119,29 @@ def test_a_run_leaves_a_model_predictions_figures_and_its_settings(trained: Path
     assert not list((trained / "artifacts").glob(".model*"))
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert config["data"] == str(data) and config["seed"] == 3 and config["method"] == "sbert"
+
+
+def test_the_model_kept_is_fitted_to_all_pairs_and_the_figures_are_not_its_own(
+    trained: Path, shell: Shell, data: Path
+) -> None:
+    again = shell.folder / "refitted"
+    code, out = shell.run("train-reward", "--data", data, "--output", again, "--seed", 3, "--learning-curve")
+    assert code == 0, out
+    curve = result(again)["learning_curve"]
+    train = result(again)["parts"]["train"]["rows"]
+    assert [point["labels"] for point in curve] == [
+        round(train / 8),
+        round(train / 4),
+        round(train / 2),
+        train,
+    ]
+    assert all(is_estimate(point["accuracy"]) for point in curve)
+    assert curve[-1]["accuracy"] == result(again)["accuracy"] and curve[-1]["gain"]["n"] > 0
+    assert result(again)["refitted"] and not result(trained)["refitted"]
+    assert result(again)["accuracy"] == result(trained)["accuracy"]
+    predictions, weights = ([(run / "artifacts" / name).read_bytes() for run in (trained, again)]
+                            for name in ("predictions.parquet", "model/weights.safetensors"))  # fmt: skip
+    assert predictions[0] == predictions[1] and weights[0] != weights[1]
 
 
 def test_predictions_are_those_of_the_model_and_no_prompt_is_in_two_parts(

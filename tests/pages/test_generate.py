@@ -157,7 +157,7 @@ def test_what_a_job_could_not_do_is_listed_with_the_reason(bench: Workbench) -> 
     finished(bench, state="failed")
     at = opened()
     assert not at.exception
-    next(t for t in at.toggle if "failed: why" in t.label).set_value(True).run()
+    at.button_group[-1].set_value("2 failed: why").run()
     assert len(at.dataframe[0].value) == 2
     assert "same answer" in at.dataframe[0].value["Reason"][0]
-    assert any("No prompt got a pair" in c.value for c in at.caption)
+    assert any("No prompt got a pair" in m.value for m in at.markdown)

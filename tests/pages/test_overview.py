@@ -37,7 +37,7 @@ def test_the_first_visit_offers_the_sample_and_loads_it(visit: Visit, bench: Wor
     assert tiles(app)["Annotators"] == ("6", "6 simulated")
     value, note = tiles(app)["Agreement (α)"]
     assert 0 < float(value) < 1 and note.endswith("target 0.80")
-    assert titles(app) == ["Annotate", "Export what there is"]
+    assert titles(app) == ["Annotate", "Train a model", "Export what there is"]
     assert bench.store.rows("SELECT DISTINCT actor FROM audit WHERE action = 'simulate'") == [
         (people.annotator(bench.store, "Ada").id,)
     ]

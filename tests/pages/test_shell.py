@@ -14,12 +14,15 @@ from storage.workbench import Workbench
 
 Visit = Callable[..., AppTest]
 ANNOTATING = ["annotate", "my_annotations"]
-READING = ["overview", *ANNOTATING, "prompts", "pairs", "agreement", "export"]
+READING = [
+    "overview", *ANNOTATING, "prompts", "pairs", "agreement", "jobs", "models", "calibration", "predict", "export",
+]  # fmt: skip
+LEADING = [*READING, "generate", "campaigns", "train", "audit"]
 MAY: dict[Role, set[str]] = {
     "annotator": set(ANNOTATING),
     "researcher": set(READING),
-    "lead": {*READING, "generate", "campaigns", "audit"},
-    "admin": {*READING, "generate", "campaigns", "audit", "people"},
+    "lead": set(LEADING),
+    "admin": {*LEADING, "people"},
 }
 
 

@@ -1,0 +1,176 @@
+"""The RewardTrainer of TRL on the same pairs, for teams whose pipeline is TRL's.
+
+The model is the encoder with the one-number head of AutoModelForSequenceClassification. Pairs go in as token ids: left
+to itself RewardTrainer appends an eos token, which BERT lacks, and drops pairs longer than ``max_length``; here an answer
+is cut at its end, and how many were is said. RewardTrainer knows neither soft labels nor weights: the answer that most
+people prefer is chosen, and ties are left out.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
+
+from core.preferences import Preference
+from core.ratings import FloatArray
+from core.rewards.base import Encoders, RewardError
+
+METHOD = "trl"
+SETTINGS: Mapping[str, Any] = {"learning_rate": 5e-5, "batch": 16, "tokens": 256}
+"""The settings this method has beside those of every method, and what they are unless they are told; a batch is of pairs."""
+_WEIGHTS, _CONFIG = "weights.safetensors", "reward.json"
+
+
+@dataclass
+class TrlReward:
+    """A sequence classifier with one number as its answer."""
+
+    model: Any
+    tokenizer: Any
+    base: str
+    tokens: int
+    method: str = field(default=METHOD, init=False)
+
+    def score(self, prompts: Sequence[str], responses: Sequence[str]) -> FloatArray:
+        """Reward logits, shape (n,), of the answers."""
+        distinct = sorted(dict.fromkeys(responses), key=len, reverse=True)
+        found: dict[str, float] = {}
+        self.model.eval()
+        for begin in range(0, len(distinct), 64):
+            part = distinct[begin : begin + 64]
+            batch = self.tokenizer(
+                part, truncation=True, max_length=self.tokens, padding=True, return_tensors="pt"
+            )
+            with torch.inference_mode():
+                rewards = self.model(**batch.to(self.model.device)).logits.squeeze(-1)
+            found |= dict(zip(part, rewards.float().tolist(), strict=True))
+        return np.array([found[response] for response in responses])
+
+    def save(self, directory: Path) -> None:
+        """Write configuration, tokenizer and weights; nothing else is needed to read the model back."""
+        weights = {
+            name: weight.detach().cpu().contiguous() for name, weight in self.model.state_dict().items()
+        }
+        save_file(weights, directory / _WEIGHTS)
+        self.model.config.to_json_file(directory / "config.json")
+        self.tokenizer.save_pretrained(directory)
+        described = {"base": self.base, "tokens": self.tokens}
+        (directory / _CONFIG).write_text(json.dumps(described), encoding="utf-8")
+
+
+def load(directory: Path, encoder: Encoders) -> TrlReward:
+    """The reward in a model folder, on the GPU where there is one. Raises RewardError."""
+    try:
+        described = json.loads((directory / _CONFIG).read_bytes())
+        config = AutoConfig.from_pretrained(directory, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_config(config)
+        model.load_state_dict(load_file(directory / _WEIGHTS))
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return TrlReward(model.to(device).eval(), tokenizer, described["base"], described["tokens"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise RewardError(f"The reward model in {directory} cannot be read: {error}") from None
+
+
+def fit(
+    pairs: Sequence[Preference],
+    told: Mapping[str, Any],
+    folder: Path,
+    checkpoints: Path,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_metric: Callable[..., None] = lambda **values: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> tuple[TrlReward, dict[str, Any]]:
+    """Train the encoder in ``folder``, called ``told["model"]``, for ``told["epochs"]``; see SETTINGS.
+
+    RewardTrainer's checkpoints hold pickles, so none are kept: a training that is stopped begins anew, and
+    ``checkpoints`` stays empty. Raises RewardError where the encoder cannot be read, the pairs can teach nothing, or the
+    loss is not a number.
+    """
+    from datasets import Dataset  # type: ignore[import-untyped]
+    from transformers.utils.logging import disable_progress_bar
+    from trl.trainer.reward_config import RewardConfig
+    from trl.trainer.reward_trainer import RewardTrainer
+
+    disable_progress_bar()
+    how = {**SETTINGS, **{name: told[name] for name in SETTINGS if told.get(name) is not None}}
+    sided = [pair for pair in pairs if pair.target != 0.5]
+    if not sided:
+        raise RewardError(
+            "Every pair is a tie, or none is left: a reward model needs pairs with a preferred answer."
+        )
+    try:
+        torch.manual_seed(told["seed"])
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, num_labels=1, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+    except Exception as error:  # whatever a broken folder makes the library raise
+        raise RewardError(f"The encoder {told['model']} in {folder} cannot be loaded: {error}") from error
+
+    def ids(texts: list[str]) -> list[list[int]]:
+        return list(tokenizer(texts, truncation=True, max_length=how["tokens"])["input_ids"])
+
+    swapped = [pair.target < 0.5 for pair in sided]
+    chosen = [p.response_b if swap else p.response_a for p, swap in zip(sided, swapped, strict=True)]
+    rejected = [p.response_a if swap else p.response_b for p, swap in zip(sided, swapped, strict=True)]
+    data = Dataset.from_dict({"chosen_ids": ids(chosen), "rejected_ids": ids(rejected)})
+    whole = tokenizer([*{*chosen, *rejected}], verbose=False)["input_ids"]
+    cut = sum(len(one) > how["tokens"] for one in whole)
+
+    class Tell(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+            on_progress(state.global_step, state.max_steps)
+            control.should_training_stop = control.should_training_stop or should_stop()
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:
+            names = {"loss": "loss", "accuracy": "accuracy", "learning_rate": "learning_rate"}
+            said = {ours: logs[theirs] for theirs, ours in names.items() if theirs in (logs or {})}
+            if "loss" in said:
+                on_metric(step=state.global_step, epoch=state.epoch, **said)
+                if not np.isfinite(said["loss"]):
+                    raise RewardError(
+                        f"The loss at step {state.global_step} is not a number: train again with a smaller learning "
+                        f"rate (it was {how['learning_rate']:g})."
+                    )
+
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = RewardConfig(
+            output_dir=scratch,
+            num_train_epochs=told["epochs"],
+            per_device_train_batch_size=how["batch"],
+            learning_rate=how["learning_rate"],
+            max_length=None,
+            seed=told["seed"],
+            bf16=torch.cuda.is_available(),
+            use_cpu=not torch.cuda.is_available(),
+            save_strategy="no",
+            report_to="none",
+            logging_steps=5,
+            logging_nan_inf_filter=False,
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+        )
+        trainer = RewardTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=data,
+            processing_class=tokenizer,
+            callbacks=[Tell()],
+        )
+        trainer.train()
+    reward = TrlReward(model.eval(), tokenizer, told["model"], how["tokens"])
+    return reward, {
+        "cut": cut,
+        "steps": int(trainer.state.global_step),
+        "left_out": len(pairs) - len(sided),
+        **how,
+    }

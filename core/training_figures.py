@@ -1,0 +1,122 @@
+"""Plotly figures of a training: how it goes while it runs, and how much of a reward is form."""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.calibration_figures import COLOURS, FAINT
+from core.estimate import Estimate
+from core.figures import CLEAR, GREY, intervals, row_figure
+
+PANELS = {
+    "loss": "Loss",
+    "accuracy": "Accuracy",
+    "learning_rate": "Learning rate",
+    "examples_per_second": "Pairs a second",
+}
+HELD_OUT = "held_out_loss"
+SMOOTH = 0.9
+_NOISY = ("loss", "accuracy")
+
+
+def training_figure(events: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """The metrics of a training against its steps, a panel each; of the loss also that on pairs held out, after each epoch.
+
+    ``events``: metric events in order, with ``step`` and any of PANELS and HELD_OUT. A single batch says little, so loss
+    and accuracy are drawn as running means, the weight of a step falling by SMOOTH with each that follows, over faint raw
+    values. Where the steps begin again, on more pairs or after a stop, a dotted line says so and they are counted on.
+    """
+    events, again = _counted_on(events)
+    steps = [event for event in events if "learning_rate" in event]
+    figure = make_subplots(rows=1, cols=len(PANELS), subplot_titles=list(PANELS.values()))
+    for panel, (name, title) in enumerate(PANELS.items(), start=1):
+        x, y = _line(steps, name)
+        if name in _NOISY:
+            figure.add_scatter(
+                x=x,
+                y=y,
+                mode="lines",
+                line={"color": COLOURS[0], "width": 1},
+                opacity=0.25,
+                hoverinfo="skip",
+                showlegend=False,
+                row=1,
+                col=panel,
+            )
+        figure.add_scatter(
+            x=x,
+            y=_running_mean(y) if name in _NOISY else y,
+            name=title,
+            mode="lines" if len(x) > 1 else "markers",
+            line={"color": COLOURS[0], "width": 2},
+            hovertemplate="step %{x:,d}<br>%{y:.3~g}<extra></extra>",
+            showlegend=False,
+            row=1,
+            col=panel,
+        )
+    x, y = _line(events, HELD_OUT)
+    if x:
+        figure.add_scatter(
+            x=x,
+            y=y,
+            name="held out, after an epoch",
+            mode="lines+markers",
+            line={"color": COLOURS[1], "width": 1.5},
+            marker={"size": 8},
+            hovertemplate="held out, step %{x:,d}<br>%{y:.3f}<extra></extra>",
+            row=1,
+            col=1,
+        )
+    for step in again:
+        figure.add_vline(x=step, line={"dash": "dot", "width": 1, "color": GREY})
+    figure.update_layout(
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        height=250,
+        margin={"l": 0, "r": 10, "t": 30, "b": 0},
+        legend={"orientation": "h", "y": -0.3, "x": 0, "xanchor": "left", "yanchor": "top"},
+    )
+    figure.update_annotations(font={"size": 13})
+    figure.update_xaxes(title="Step", zeroline=False, gridcolor=FAINT, tickformat=",d", nticks=4)
+    figure.update_yaxes(zeroline=False, gridcolor=FAINT, automargin=True, nticks=5)
+    figure.update_yaxes(exponentformat="e", row=1, col=3)
+    return figure.update_yaxes(rangemode="tozero", row=1, col=4)
+
+
+def form_figure(accuracies: Mapping[str, Estimate]) -> go.Figure:
+    """The accuracy of a reward with and without what it could take from the form of an answer, a row each; dotted: chance."""
+    known = {name: e for name, e in accuracies.items() if e.value is not None}
+    figure = row_figure(list(accuracies))
+    figure.add_trace(intervals(list(known), list(known.values())).update(showlegend=False))
+    figure.add_vline(x=0.5, line={"dash": "dot", "width": 1.5, "color": GREY})
+    lowest = min((e.low if e.low is not None else e.value or 0.5 for e in known.values()), default=0.5)
+    figure.update_layout(margin_t=0, height=60 + 36 * len(accuracies))
+    return figure.update_xaxes(title="Accuracy", range=[min(lowest, 0.5) - 0.02, 1.01])
+
+
+def _counted_on(events: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[int]]:
+    """The events with steps that never fall back, and the steps after which they had."""
+    counted: list[Mapping[str, Any]] = []
+    again: list[int] = []
+    before = last = 0
+    for event in events:
+        if event["step"] < last:
+            before += last
+            again.append(before)
+        last = event["step"]
+        counted.append({**event, "step": before + last})
+    return counted, again
+
+
+def _line(events: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    found = [(event["step"], event[name]) for event in events if event.get(name) is not None]
+    return [step for step, _ in found], [value for _, value in found]
+
+
+def _running_mean(values: Sequence[float]) -> list[float]:
+    sums = accumulate(values, lambda mean, value: SMOOTH * mean + value, initial=0.0)
+    weights = accumulate(values, lambda mean, _: SMOOTH * mean + 1, initial=0.0)
+    return [total / weight for total, weight in zip(sums, weights, strict=True) if weight]

@@ -1,0 +1,158 @@
+"""Trainings, calibrations and evaluations on what people said, as a page or a route starts them."""
+
+from core.labels import LOST, Policy
+from jobs import calibrate, evaluate, ingest, models, train_reward
+from jobs.protocol import JobError, Row
+from storage import campaigns, learning
+from storage import models as registry
+from storage.learning import Frozen, Report
+from storage.tables import JobRow
+from storage.workbench import Workbench
+
+LONGEST_NAME = registry.MAX_NAME
+
+
+def start_training(
+    bench: Workbench,
+    name: str,
+    actor: str,
+    *,
+    campaign_id: str | None = None,
+    category: str | None = None,
+    policy: Policy | None = None,
+    parent_id: str | None = None,
+    emphasise: str | None = None,
+    priority: int = 0,
+    time_limit: float | None = None,
+    **settings: str | int | float | bool | None,
+) -> JobRow:
+    """Freeze the labels of a campaign (None: of the store) and category, and queue a training on them.
+
+    What comes out is the next version of ``name``; it is fine-tuned from the model ``parent_id``, where one is given and
+    the method trains a network. ``emphasise``: a model whose errors weigh more. ``settings`` are those of
+    ``jobs.train_reward.arguments``: method, model, epochs, seed, ...; None is the default.
+
+    Raises JobError where there are too few labels (it says how many are missing), ValueError for a setting that is
+    wrong, ModelError and CampaignError for what there is not.
+    """
+    name = name.strip()
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise ValueError(f"name: give the model a name of 1 to {LONGEST_NAME} characters.")
+    policy = policy or Policy()
+    told = train_reward.arguments(**{**settings, "ties": policy.ties})
+    if parent_id is not None:
+        parent = registry.get(bench.store, parent_id)
+        if told["method"] != "sbert":
+            told["from"] = str(models.verified(bench, parent))
+    if emphasise is not None:
+        registry.get(bench.store, emphasise)
+    frozen = _frozen(bench, campaign_id, policy, category, emphasise=emphasise)
+    sided = sum(target != 0.5 for target in frozen.table["target"].to_pylist())
+    if (missing := bench.settings.reward_minimum - sided) > 0:
+        raise JobError(
+            f"A reward model needs {bench.settings.reward_minimum} pairs with a preferred answer; there are {sided}, so "
+            f"{missing} more are needed.{_why(frozen.report)}"
+        )
+    return ingest.start(
+        bench,
+        train_reward.KIND,
+        f"{name} · {told['method']} · {sided} pairs",
+        actor,
+        campaign_id,
+        told,
+        models.training(frozen.table, name, parent_id),
+        priority,
+        time_limit,
+    )
+
+
+def start_calibration(
+    bench: Workbench,
+    model_id: str,
+    actor: str,
+    *,
+    campaign_id: str | None = None,
+    category: str | None = None,
+    policy: Policy | None = None,
+    priority: int = 0,
+    time_limit: float | None = None,
+) -> JobRow:
+    """Queue the calibration of a model anew, on pairs it was not trained on; it becomes the next version of its name.
+
+    Without a ``policy`` it is the one the model was trained under. Raises as ``start_training`` does.
+    """
+    return _start_on(
+        bench, calibrate.KIND, model_id, actor, campaign_id, category, policy, priority, time_limit
+    )
+
+
+def start_evaluation(
+    bench: Workbench,
+    model_id: str,
+    actor: str,
+    *,
+    campaign_id: str | None = None,
+    category: str | None = None,
+    policy: Policy | None = None,
+    priority: int = 0,
+    time_limit: float | None = None,
+) -> JobRow:
+    """Queue a probe: a model's predictions of pairs it was not trained on, held against what people said.
+
+    Without a ``policy`` it is the one the model was trained under. Raises as ``start_training`` does.
+    """
+    return _start_on(
+        bench, evaluate.KIND, model_id, actor, campaign_id, category, policy, priority, time_limit
+    )
+
+
+def _start_on(
+    bench: Workbench,
+    kind: str,
+    model_id: str,
+    actor: str,
+    campaign_id: str | None,
+    category: str | None,
+    policy: Policy | None,
+    priority: int,
+    time_limit: float | None,
+) -> JobRow:
+    model = registry.get(bench.store, model_id)
+    if model.figures.get("trained_on") == "ratings":
+        raise JobError(f"{model.name} {model.version} was trained on ratings, and the store has pairs.")
+    policy = policy or learning.policy_of(registry.lineage(bench.store, model_id).learnt)
+    frozen = _frozen(bench, campaign_id, policy, category, unseen_by=model_id)
+    if not frozen.report.usable:
+        raise JobError(
+            f"There is no labelled pair that {model.name} {model.version} has not learnt from.{_why(frozen.report)}"
+        )
+    told: Row = {"model": str(models.verified(bench, model)), "ties": policy.ties, "criterion": None}
+    write = models.training(frozen.table, model.name, model.id)
+    if kind == evaluate.KIND:
+        write = models.evaluation(frozen.table, model.id)
+    label = f"{model.name} {model.version} · {frozen.report.usable} pairs"
+    return ingest.start(bench, kind, label, actor, campaign_id, told, write, priority, time_limit)
+
+
+def _frozen(
+    bench: Workbench,
+    campaign_id: str | None,
+    policy: Policy,
+    category: str | None,
+    unseen_by: str | None = None,
+    emphasise: str | None = None,
+) -> Frozen:
+    if campaign_id is not None:
+        campaigns.get(bench.store, campaign_id)
+    return learning.freeze(
+        bench.store, campaign_id, policy, category=category, unseen_by=unseen_by, emphasise=emphasise
+    )
+
+
+def _why(report: Report) -> str:
+    """What became of the other pairs."""
+    if not report.lost:
+        return ""
+    lost = "; ".join(f"{count}: {LOST[reason]}" for reason, count in report.lost.items())
+    hint = " Simulated annotations can be counted in on purpose." if "simulated_only" in report.lost else ""
+    return f" Of {report.pairs} pairs {report.pairs - report.usable} are left out ({lost}).{hint}"

@@ -1,0 +1,105 @@
+"""Calibration: how far the probabilities of a model can be believed, on pairs that it had not seen."""
+
+from typing import Any
+
+import streamlit as st
+
+from pages import _calibration as views
+from pages._held_out import ALL, ENOUGH, TEST, calibrated
+from pages._reliability import diagram
+from pages._report import plain
+from pages._session import allowed, read, require
+from storage import models
+from storage.models import Model
+
+VIEWS = {
+    "Reliability": diagram,
+    "Figures": views.figures,
+    "Confidence and risk": views.confidence,
+    "By category": views.categories,
+    "Over time": views.times,
+}
+KEPT: dict[str, Any] = {"persist_state": "session"}
+
+
+def main() -> None:
+    who = require("researcher")
+    st.title("Calibration", anchor=False)
+    listed = read(models.listed)
+    if not listed:
+        st.info(
+            "There is no model yet. Train one: the part of the votes that it does not learn from shows here how far its "
+            "probabilities can be believed.",
+            icon=":material/model_training:",
+        )
+        if allowed(who, "train"):
+            st.page_link("train.py", label="Train a model", icon=":material/arrow_forward:")
+        return
+    model, which = narrow(listed)
+    with st.spinner("Computing…"):
+        found = read(calibrated, model.id, which)
+    n = len(found.pairs)
+    if not n:
+        nothing(model)
+        return
+    chosen_because(model)
+    if n < ENOUGH:
+        st.warning(
+            f"Only {n} held-out pairs have votes; {ENOUGH - n} more would make these figures worth reading. Annotate more pairs and "
+            "train again, or probe this version on pairs it has not seen.",
+            icon=":material/data_usage:",
+        )
+    view = st.segmented_control("View", list(VIEWS), default="Reliability", required=True, key="calibration view",
+                                label_visibility="collapsed", **KEPT)  # fmt: skip
+    with st.spinner("Computing…"):
+        VIEWS[view](model.id, which, found)
+
+
+def narrow(listed: list[Model]) -> tuple[Model, str]:
+    """The model, its version, and which of the pairs that it had not seen."""
+    names = list(dict.fromkeys(model.name for model in listed))
+    left, middle, right = st.columns([3, 2, 3])
+    name = left.selectbox("Model", names, key="calibration name", **KEPT)
+    versions = {model.id: model for model in listed if model.name == name}
+    first = next((i for i, m in enumerate(versions.values()) if m.status == "deployed"), 0)
+    chosen = middle.selectbox("Version", list(versions), first, key=f"calibration version {name}", **KEPT,
+                              format_func=lambda key: called(versions[key]))  # fmt: skip
+    probes = {
+        probe.id: f"Probe of {probe.created_at:%Y-%m-%d %H:%M} UTC" for probe in read(models.probes, chosen)
+    }
+    sources = {ALL: "All held-out pairs", TEST: "The test split", **probes}
+    which = right.selectbox("Pairs", list(sources), key=f"calibration pairs {chosen}", format_func=sources.__getitem__, **KEPT,
+                            help="The model has learnt from none of these, nor was its calibrator fitted to them.")  # fmt: skip
+    return versions[chosen], which
+
+
+def called(model: Model) -> str:
+    return f"{model.version} · {model.status}"
+
+
+def nothing(model: Model) -> None:
+    """Why there is nothing to see, and what to do about it."""
+    st.info(
+        f"{plain(model.name)} {plain(model.version)} has predicted no pair that it had not seen and that has votes; "
+        f"{ENOUGH} or more are needed. Probe it on pairs it has not learnt from, or train with a share held out.",
+        icon=":material/query_stats:",
+    )
+
+
+def chosen_because(model: Model) -> None:
+    """Which calibrator was kept, and why."""
+    calibrator = model.figures.get("calibrator", {})
+    name, reason = (
+        calibrator.get("name", "identity"),
+        calibrator.get("reason", "").removeprefix("No calibrator: "),
+    )
+    st.markdown(
+        f"{':gray-badge' if name == 'identity' else ':blue-badge'}[Calibrator: {'none' if name == 'identity' else name}] "
+        f"{plain(reason[:1].upper() + reason[1:])}",
+        help="Temperature, Platt, beta and isotonic calibration are compared on the calibration split, each judged on prompts it "
+        "was not fitted to, and the best is kept only if it beats none at all beyond the 95% interval. A vote predictor "
+        "treats both answers alike, which makes Platt and beta calibration the same as temperature scaling.",
+    )
+
+
+main()

@@ -1,0 +1,54 @@
+"""Models: the versions of each, how they got on, two of them compared, what they come from, and which one is in use."""
+
+from typing import Any
+
+import streamlit as st
+
+from pages._model_actions import ask
+from pages._model_compare import compare
+from pages._model_evolution import evolution
+from pages._model_lineage import history, lineage
+from pages._model_versions import versions
+from pages._session import allowed, read, require
+from storage import models
+
+VIEWS: dict[str, Any] = {
+    "Versions": versions,
+    "Evolution": evolution,
+    "Compare": compare,
+    "Lineage": lineage,
+    "History": history,
+}
+
+
+def main() -> None:
+    who = require("researcher")
+    head = st.container(horizontal=True, vertical_alignment="center")
+    head.title("Models", anchor=False)
+    names = list(dict.fromkeys(model.name for model in read(models.listed, archived=True)))
+    if not names:
+        st.info(
+            "There is no model yet. Train one: every training makes a version here, with its figures on pairs it has not seen, "
+            "and you choose which version is in use.",
+            icon=":material/model_training:",
+        )
+        if allowed(who, "train"):
+            st.page_link("train.py", label="Train a model", icon=":material/arrow_forward:")
+        return
+    with head:
+        name = st.selectbox(
+            "Model",
+            names,
+            key="models name",
+            label_visibility="collapsed",
+            persist_state="session",
+            width=280,
+        )
+    view = st.segmented_control("View", list(VIEWS), default="Versions", required=True, key="models view",
+                                label_visibility="collapsed", persist_state="session")  # fmt: skip
+    with st.spinner("Computing…"):
+        VIEWS[view](name, who)
+    ask(who)
+
+
+main()

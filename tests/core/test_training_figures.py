@@ -1,0 +1,68 @@
+"""The figures of a training."""
+
+import numpy as np
+import pytest
+
+from core.estimate import Estimate
+from core.training_figures import PANELS, SMOOTH, form_figure, training_figure
+
+STEPS = [
+    {
+        "step": n,
+        "epoch": 1,
+        "loss": 1 / n,
+        "accuracy": 0.5,
+        "learning_rate": 1e-5 * n,
+        "examples_per_second": 40.0,
+    }
+    for n in range(1, 31)
+]
+
+
+def test_each_metric_has_a_panel_against_the_steps() -> None:
+    figure = training_figure(STEPS)
+    assert [title.text for title in figure.layout.annotations] == list(PANELS.values())
+    rate = next(trace for trace in figure.data if trace.name == "Learning rate")
+    assert list(rate.x) == list(range(1, 31)) and list(rate.y) == [step["learning_rate"] for step in STEPS]
+
+
+def test_loss_is_smoothed_as_an_exponential_mean_that_starts_unbiased() -> None:
+    loss = [step["loss"] for step in STEPS]
+    [line] = [trace for trace in training_figure(STEPS).data if trace.name == "Loss"]
+    for n in (1, 2, 30):
+        weights = SMOOTH ** np.arange(n)[::-1]
+        assert line.y[n - 1] == pytest.approx(np.average(loss[:n], weights=weights))
+
+
+def test_the_loss_held_out_stands_beside_that_of_the_steps() -> None:
+    held_out = {"step": 30, "epoch": 1, "held_out_loss": 0.6}
+    [line] = [trace for trace in training_figure([*STEPS, held_out]).data if "held out" in (trace.name or "")]
+    assert (list(line.x), list(line.y)) == ([30], [0.6])
+
+
+def test_a_metric_that_was_not_a_number_is_a_gap() -> None:
+    [loss] = [t for t in training_figure([{**STEPS[0], "loss": None}, STEPS[1]]).data if t.name == "Loss"]
+    assert list(loss.x) == [2]
+
+
+def test_form_has_a_row_for_each_accuracy_with_its_interval() -> None:
+    figure = form_figure(
+        {"Embedding": Estimate(0.7, 0.6, 0.8, 50), "Longer wins": Estimate(0.4, 0.3, 0.5, 50)}
+    )
+    [dots] = figure.data
+    assert list(dots.x) == [0.7, 0.4] and list(dots.y) == ["Embedding", "Longer wins"]
+    assert figure.layout.xaxis.range[0] < 0.3
+
+
+def test_an_accuracy_that_there_is_not_has_no_dot() -> None:
+    figure = form_figure(
+        {"Embedding": Estimate.unavailable("All tied."), "Surface": Estimate(0.6, None, None, 9)}
+    )
+    assert list(figure.data[0].y) == ["Surface"]
+
+
+def test_steps_that_begin_again_are_counted_on() -> None:
+    figure = training_figure([*STEPS, *STEPS[:10]])
+    [loss] = [trace for trace in figure.data if trace.name == "Loss"]
+    assert list(loss.x) == list(range(1, 41))
+    assert {shape.x0 for shape in figure.layout.shapes} == {30} and not training_figure(STEPS).layout.shapes

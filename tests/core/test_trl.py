@@ -1,0 +1,79 @@
+"""TRL's RewardTrainer on the small encoder of the transformer's tests."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+pytest.importorskip("trl", reason="the method trl needs the package trl (requirements-dev.txt)")
+
+from core.calibrators import Identity
+from core.preferences import Preference
+from core.rewards import base
+from core.rewards.base import RewardError, VotePredictor
+from core.rewards.trl import fit
+
+WORDS = ["good", "fine", "bad", "poor", "one", "two", "three", "four", "five", "six"]
+TOLD = {"model": "tiny", "epochs": 6, "seed": 0, "learning_rate": 3e-3, "batch": 8, "tokens": 12}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.set_num_threads(1)
+    known = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+    words = Tokenizer(models.WordLevel(known, "[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = {
+        f"{name}_token": f"[{token}]"
+        for name, token in (("pad", "PAD"), ("unk", "UNK"), ("cls", "CLS"), ("sep", "SEP"))
+    }
+    PreTrainedTokenizerFast(tokenizer_object=words, **special).save_pretrained(folder)
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=20, max_position_embeddings=64, **size)).save_pretrained(folder)
+    return folder
+
+
+def pairs(count: int, seed: int) -> list[Preference]:
+    rng = np.random.default_rng(seed)
+    made = []
+    for i in range(count):
+        rest = [" ".join(rng.choice(WORDS[4:], rng.integers(2, 6))) for _ in "ab"]
+        a, b, target = f"good fine {rest[0]}", f"bad poor {rest[1]}", 1.0
+        if i % 2:
+            a, b, target = b, a, 0.0
+        made.append(Preference(str(i), "", a, b, target, 1.0, str(i), "x"))
+    return made
+
+
+def test_it_learns_keeps_long_pairs_and_is_read_back_the_same(tiny: Path, tmp_path: Path) -> None:
+    data = pairs(96, 0)
+    long = replace(data[0], response_a=data[0].response_a + " one" * 30)
+    heard: list[dict[str, float]] = []
+    reward, told = fit(
+        [long, *data[1:], replace(data[1], target=0.5)],
+        TOLD,
+        tiny,
+        tmp_path / "checkpoints",
+        on_metric=lambda **values: heard.append(values),
+    )
+    assert (told["cut"], told["left_out"], told["steps"]) == (1, 1, 72)
+    assert heard[-1]["loss"] < heard[0]["loss"]
+    fresh = pairs(40, 1)
+    a, b = [p.response_a for p in fresh], [p.response_b for p in fresh]
+    d = reward.score([""] * 40, a) - reward.score([""] * 40, b)
+    assert np.mean((d > 0) == np.array([p.target > 0.5 for p in fresh])) > 0.9
+
+    VotePredictor(reward, Identity()).save(tmp_path / "model")
+    again = base.load(tmp_path / "model", lambda name: pytest.fail("it needs no encoder"))
+    assert np.allclose(again.model.score([""] * 40, a), reward.score([""] * 40, a), atol=1e-6)
+
+
+def test_ties_alone_teach_nothing(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(RewardError, match="tie"):
+        fit([replace(p, target=0.5) for p in pairs(4, 0)], TOLD, tiny, tmp_path)
