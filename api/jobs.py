@@ -78,7 +78,9 @@ class TrainReward(NewJob):
     learning_curve: bool | None = Field(
         None, description="Whether accuracy against the number of labels is measured too."
     )
-    parent: Name | None = Field(None, description="The id of a model to be fine-tuned.")
+    parent: Name | None = Field(
+        None, description="The id of the model it descends from; a transformer is trained on from it."
+    )
     emphasise: Name | None = Field(None, description="The id of a model whose errors are to weigh more.")
 
 
@@ -99,8 +101,8 @@ class Evaluate(OnModel):
 
 
 class ListedJob(BaseModel):
-    """A job and where it stands: ``done`` and ``failed`` of ``total`` items, 0 before it told any; ``reason`` is why it
-    failed, was cancelled or is asked to stop."""
+    """A job and where it stands: ``done`` and ``failed`` of ``total`` items, 0 before it told any, of the ``phase`` that a
+    training is in; ``reason`` is why it failed, was cancelled or is asked to stop."""
 
     id: str
     kind: str
@@ -117,6 +119,7 @@ class ListedJob(BaseModel):
     failed: int
     total: int
     seconds_left: float | None
+    phase: str
 
     @classmethod
     def of(cls, job: JobRow, status: Status) -> "ListedJob":
@@ -250,6 +253,5 @@ def _known(model_id: str) -> str:
 
 
 def _told(status: Status) -> dict[str, Any]:
-    return {
-        name: getattr(status, name) for name in ("state", "reason", "done", "failed", "total", "seconds_left")
-    }
+    names = ("state", "reason", "done", "failed", "total", "seconds_left", "phase")
+    return {name: getattr(status, name) for name in names}

@@ -199,7 +199,7 @@ def choose(
     before = log_losses(data.p, data.y)
     losses = {"identity": draw.mean(before, data.weight)} if len(data) else {}
     if data.n_groups < FOLDS:
-        reason = f"Comparing calibrators needs {FOLDS} groups or more; there are {data.n_groups}."
+        reason = f"Comparing calibrators needs {FOLDS} prompts or more; there are {data.n_groups}."
         return Choice(Identity(), f"No calibrator: {reason}", losses, {}, data.p)
     fold = np.random.default_rng(seed).permutation(np.arange(data.n_groups) % FOLDS)[data.group]
     said: dict[Method, FloatArray] = {}

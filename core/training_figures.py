@@ -18,6 +18,7 @@ PANELS = {
     "examples_per_second": "Pairs a second",
 }
 HELD_OUT = "held_out_loss"
+HEAD = "head_rate"
 SMOOTH = 0.9
 _NOISY = ("loss", "accuracy")
 
@@ -27,12 +28,17 @@ def training_figure(events: Sequence[Mapping[str, Any]]) -> go.Figure:
 
     ``events``: metric events in order, with ``step`` and any of PANELS and HELD_OUT. A single batch says little, so loss
     and accuracy are drawn as running means, the weight of a step falling by SMOOTH with each that follows, over faint raw
-    values. Where the steps begin again, on more pairs or after a stop, a dotted line says so and they are counted on.
+    values. Of steps that were taken again after a stop the last time counts. Where the encoder stands still, the learning
+    rate is that of the head.
     """
-    events, again = _counted_on(events)
-    steps = [event for event in events if "learning_rate" in event]
-    figure = make_subplots(rows=1, cols=len(PANELS), subplot_titles=list(PANELS.values()))
-    for panel, (name, title) in enumerate(PANELS.items(), start=1):
+    events = _last_taken(events)
+    steps = [event for event in events if "loss" in event]
+    panels = dict(PANELS)
+    if steps and not any("learning_rate" in step for step in steps):
+        panels = {HEAD if name == "learning_rate" else name: title for name, title in PANELS.items()}
+        panels[HEAD] = "Learning rate of the head"
+    figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels.values()))
+    for panel, (name, title) in enumerate(panels.items(), start=1):
         x, y = _line(steps, name)
         if name in _NOISY:
             figure.add_scatter(
@@ -70,8 +76,6 @@ def training_figure(events: Sequence[Mapping[str, Any]]) -> go.Figure:
             row=1,
             col=1,
         )
-    for step in again:
-        figure.add_vline(x=step, line={"dash": "dot", "width": 1, "color": GREY})
     figure.update_layout(
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
@@ -97,18 +101,14 @@ def form_figure(accuracies: Mapping[str, Estimate]) -> go.Figure:
     return figure.update_xaxes(title="Accuracy", range=[min(lowest, 0.5) - 0.02, 1.01])
 
 
-def _counted_on(events: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[int]]:
-    """The events with steps that never fall back, and the steps after which they had."""
-    counted: list[Mapping[str, Any]] = []
-    again: list[int] = []
-    before = last = 0
+def _last_taken(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The events with steps that never fall back."""
+    kept: list[Mapping[str, Any]] = []
     for event in events:
-        if event["step"] < last:
-            before += last
-            again.append(before)
-        last = event["step"]
-        counted.append({**event, "step": before + last})
-    return counted, again
+        if kept and event["step"] < kept[-1]["step"]:
+            kept = [earlier for earlier in kept if earlier["step"] < event["step"]]
+        kept.append(event)
+    return kept
 
 
 def _line(events: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:

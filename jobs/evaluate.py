@@ -5,6 +5,7 @@ artifacts/predictions.parquet   every pair with the raw difference of rewards, p
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -55,7 +56,7 @@ def predictor_in(
     directory: Path, settings: Settings, run: Run, should_stop: Callable[[], bool]
 ) -> VotePredictor:
     """The predictor in a folder; texts it has to embed are told as progress. Raises RewardError."""
-    tell = inputs.told(run, should_stop)
+    tell = partial(inputs.told(run, should_stop), "embedding")
     return load(directory, lambda name: encoder(name, cache_dir(settings), tell))
 
 

@@ -29,17 +29,22 @@ class Stopped(Exception):
     """The job was asked to stop."""
 
 
-def told(run: Run, should_stop: Callable[[], bool]) -> Callable[[int, int], None]:
-    """A callback ``(done, total)`` that writes progress events, and raises Stopped once the job is to stop."""
-    progress: list[Progress] = []
+def told(run: Run, should_stop: Callable[[], bool], fit: str = "") -> Callable[[str, int, int], None]:
+    """A callback ``(phase, done, total)`` that writes progress events, and raises Stopped once the job is to stop.
 
-    def tell(done: int, total: int) -> None:
+    Each phase (embedding, training) is counted by itself; ``fit`` is added to its name.
+    """
+    now: Progress | None = None
+
+    def tell(phase: str, done: int, total: int) -> None:
+        nonlocal now
         if should_stop():
             raise Stopped
-        if not progress:
-            progress.append(Progress(run, total, done))
-        progress[0].done = done
-        progress[0].tell()
+        named = f"{phase}: {fit}" if fit else phase
+        if now is None or (now.phase, now.total) != (named, total) or done < now.done:
+            now = Progress(run, total, done, named)
+        else:
+            now.reach(done)
 
     return tell
 

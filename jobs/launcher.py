@@ -43,7 +43,8 @@ class Status:
     """Where a job stands; ``reason`` says why it failed or was cancelled, ``result`` is result.json once it is there.
 
     A running job has a ``reason`` once it was asked to stop. ``done`` and ``failed`` of ``total`` are items of the job; all
-    are 0 before the first progress event. ``seconds_left`` is at the pace since it started.
+    are 0 before the first progress event. ``seconds_left`` is at the pace since it started. A training goes by phases, such
+    as "embedding" or "training: once more on all pairs", each with a count and a time of its own.
     """
 
     state: State
@@ -52,6 +53,7 @@ class Status:
     failed: int = 0
     total: int = 0
     seconds_left: float | None = None
+    phase: str = ""
     result: Row | None = None
 
 
@@ -133,7 +135,7 @@ class Launcher:
         else:
             state, reason = "failed", self._how_it_ended(run)
         left = last.get("seconds_left") if state == "running" else None
-        return Status(state, reason, done, failed, total, left, result)
+        return Status(state, reason, done, failed, total, left, last.get("phase", ""), result)
 
     def settle(self, run: Run) -> Status:
         """The status, which for a job that died without a result becomes its result, so that the reason stands."""

@@ -28,12 +28,12 @@ def start_training(
 ) -> JobRow:
     """Freeze the labels of a campaign (None: of the store) and category, and queue a training on them.
 
-    What comes out is the next version of ``name``; it is fine-tuned from the model ``parent_id``, where one is given and
-    the method trains a network. ``emphasise``: a model whose errors weigh more. ``settings`` are those of
+    What comes out is the next version of ``name``, which descends from the model ``parent_id``, where one is given; a
+    transformer is trained on from it. ``emphasise``: a model whose errors weigh more. ``settings`` are those of
     ``jobs.train_reward.arguments``: method, model, epochs, seed, ...; None is the default.
 
     Raises JobError where there are too few labels (it says how many are missing), ValueError for a setting that is
-    wrong, ModelError and CampaignError for what there is not.
+    wrong, RewardError where the files of ``parent_id`` are damaged, ModelError and CampaignError for what there is not.
     """
     name = name.strip()
     if not 0 < len(name) <= LONGEST_NAME:
@@ -42,7 +42,12 @@ def start_training(
     told = train_reward.arguments(**{**settings, "ties": policy.ties})
     if parent_id is not None:
         parent = registry.get(bench.store, parent_id)
-        if told["method"] != "sbert":
+        if told["method"] == "transformer":
+            if parent.method != "transformer":
+                raise ValueError(
+                    f"parent: {parent.name} {parent.version} is of method {parent.method}; only a transformer can be trained "
+                    "on from."
+                )
             told["from"] = str(models.verified(bench, parent))
     if emphasise is not None:
         registry.get(bench.store, emphasise)

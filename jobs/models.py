@@ -49,14 +49,17 @@ def directory(bench: Workbench, model: Model) -> Path:
 
 
 def verified(bench: Workbench, model: Model) -> Path:
-    """The model's folder, every file of which is as it was registered. Raises RewardError."""
+    """The model's folder, every file of which is as it was registered. Raises RewardError, with the model's name for a path."""
     home = directory(bench, model)
-    describe(home)
-    if _checksum(home) != model.checksum:
-        raise RewardError(
-            f"{home / MODEL_FILE} is not the file that was registered (its SHA-256 differs): bring it back from a backup, "
-            "or train the model again."
-        )
+    try:
+        describe(home)
+        if _checksum(home) != model.checksum:
+            raise RewardError(
+                f"{home / MODEL_FILE} is not the file that was registered (its SHA-256 differs): bring it back from a backup, "
+                "or train the model again."
+            )
+    except RewardError as error:
+        raise RewardError(str(error).replace(str(home), f"{model.name} {model.version}")) from None
     return home
 
 

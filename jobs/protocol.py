@@ -151,23 +151,26 @@ class Run:
 
 
 class Progress:
-    """Tells how far a job is, a few times a second at most and when it is through."""
+    """Tells how far a job, or a phase of it, is: a few times a second at most, and when it is through."""
 
-    def __init__(self, run: Run, total: int, done: int = 0) -> None:
-        self.done, self.failed, self._total = done, 0, total
+    def __init__(self, run: Run, total: int, done: int = 0, phase: str = "") -> None:
+        self.done, self.failed, self.total, self.phase = done, 0, total, phase
         self._file = run.events_file
         self._begun, self._had = time.monotonic(), done
         self._told = 0.0
         self.tell()
 
     def step(self, failed: bool = False) -> None:
-        self.done += not failed
         self.failed += failed
-        if self.done + self.failed >= self._total or time.monotonic() - self._told > 0.25:
+        self.reach(self.done + (not failed))
+
+    def reach(self, done: int) -> None:
+        self.done = done
+        if self.done + self.failed >= self.total or time.monotonic() - self._told > 0.25:
             self.tell()
 
     def tell(self) -> None:
-        """Append a progress event: ``done`` and ``failed`` of ``total``, and the ``seconds_left`` at the pace so far."""
+        """Append a progress event: ``done`` and ``failed`` of ``total``, the ``seconds_left`` at the pace so far, and of what."""
         self._told = time.monotonic()
         finished = self.done - self._had + self.failed
         pace = (self._told - self._begun) / finished if finished else None
@@ -176,16 +179,18 @@ class Progress:
             "event": "progress",
             "done": self.done,
             "failed": self.failed,
-            "total": self._total,
-            "seconds_left": pace and pace * (self._total - self.done - self.failed),
+            "total": self.total,
+            "seconds_left": pace and pace * (self.total - self.done - self.failed),
+            **({"phase": self.phase} if self.phase else {}),
         }
         with appending(self._file) as write:
             write(event)
 
 
-def metric(run: Run, **values: float | None) -> None:
+def metric(run: Run, **values: float | str | None) -> None:
     """Append a metric event: a training's ``step``, ``epoch``, ``loss``, ``accuracy``, ``learning_rate``, ...
 
+    ``fit`` says of which fit, where it is not that of which the figures are.
     A value that is None is left out; NaN and infinity are written as null.
     """
     given = {name: value for name, value in values.items() if value is not None}

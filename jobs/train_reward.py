@@ -62,6 +62,7 @@ DEFAULTS: Row = {
     "criterion": None,
 }
 PREDICTIONS = "predictions.parquet"
+ALL = "once more, on all pairs"
 CURVE = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """The shares of the training pairs at which the learning curve has a point, beside all of them."""
 LEAST_OF_CURVE = 30
@@ -97,6 +98,10 @@ def arguments(**chosen: Any) -> Row:
     share = told["held_out"]
     if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 0.8:
         raise ValueError(f"held_out is {share!r}; it must be a number from 0 to 0.8.")
+    if told["from"] is not None and told["method"] != "transformer":
+        raise ValueError(
+            f"from: the method {told['method']} cannot train on from an earlier model, only transformer can."
+        )
     unknown = told.keys() - DEFAULTS.keys()
     if told["method"] == "sbert" and unknown:
         raise ValueError(f"The method sbert has no setting {min(unknown)!r}; it has {', '.join(DEFAULTS)}.")
@@ -134,14 +139,14 @@ def _pairs(run: Run, told: Row, settings: Settings, should_stop: Callable[[], bo
     parts[[mark(pair.group) in before for pair in pairs]] = "train"
     train = [pair for pair, part in zip(pairs, parts, strict=True) if part == "train"]
 
-    def fit_to(some: Sequence[Preference], name: str) -> Trained:
-        found = _fitted(run, told, pairs, some, name, settings, should_stop)
+    def fit_to(some: Sequence[Preference], fit: str = "") -> Trained:
+        found = _fitted(run, told, pairs, some, fit, settings, should_stop)
         _stop(should_stop)
         return found
 
-    trained = fit_to(train, "train")
+    trained = fit_to(train)
     again = told["refit"] and len(train) < len(pairs)
-    shipped = fit_to(pairs, "all").reward if again else trained.reward
+    shipped = fit_to(pairs, ALL).reward if again else trained.reward
 
     raw = differences(VotePredictor(trained.reward), pairs)
     data = predictions_of(sigmoid(raw), pairs)
@@ -168,7 +173,8 @@ def _pairs(run: Run, told: Row, settings: Settings, should_stop: Callable[[], bo
         "refitted": again,
         "trained_on": "pairs",
     }
-    metric(run, step=1, epoch=1, accuracy=figures["accuracy"]["value"], loss=figures["log_loss"]["value"])
+    if told["method"] == "sbert":
+        metric(run, step=1, accuracy=figures["accuracy"]["value"], loss=figures["log_loss"]["value"])
     columns = {
         "pair_id": [pair.id for pair in pairs],
         "split": parts.tolist(),
@@ -200,7 +206,7 @@ def _ratings(run: Run, told: Row, settings: Settings, should_stop: Callable[[], 
     tell = inputs.told(run, should_stop)
     train = [rating for rating, part in zip(rated, parts, strict=True) if part == "train"]
     texts = [sbert.join(rating.prompt, rating.response) for rating in rated]
-    found.embed(texts, tell)
+    found.embed(texts, partial(tell, "embedding"))
     rewards = {
         name: sbert.fit_ratings(train, found, with_surface, threshold, told["seed"])
         for name, with_surface in ((sbert.BOTH, True), (sbert.EMBEDDING, False))
@@ -243,19 +249,19 @@ def _fitted(
     told: Row,
     pairs: Sequence[Preference],
     train: Sequence[Preference],
-    name: str,
+    fit: str,
     settings: Settings,
     should_stop: Callable[[], bool],
 ) -> Trained:
     """The reward fitted on the training pairs by the method that was asked for; ``pairs`` are all that it will score.
 
-    ``name`` tells this fit from the others of the job in its checkpoints.
+    ``fit`` tells the later fits of the job from its first one, in progress and metric events and among the checkpoints.
     """
-    tell = inputs.told(run, should_stop)
+    tell = inputs.told(run, should_stop, fit)
     if told["method"] == "sbert":
         found = encoder(told["model"], cache_dir(settings))
         texts = [text for pair in pairs for text in (pair.response_a, pair.response_b)]
-        found.embed(texts, tell)
+        found.embed(texts, partial(tell, "embedding"))
         fitted = sbert.fit_pairs(train, found, told["surface"], told["seed"])
         cut = found.cut(texts)
         _say_cut(cut, found)
@@ -271,9 +277,9 @@ def _fitted(
             train,
             told,
             model_folder(told["model"]),
-            run.path / "checkpoints" / name,
+            run.path / "checkpoints" / (fit or "first"),
             on_progress=tell,
-            on_metric=partial(metric, run),
+            on_metric=partial(metric, run, fit=fit or None),
             should_stop=should_stop,
         )
     except Interrupted:
@@ -327,7 +333,7 @@ def _curve(
     for share in CURVE:
         some = [train[i] for i in order[: round(share * len(train))]]
         if len(some) >= LEAST_OF_CURVE:
-            rewards[len(some)] = fit_to(some, f"{len(some)} pairs").reward
+            rewards[len(some)] = fit_to(some, f"on {len(some)} pairs, for the learning curve").reward
     return [
         asdict(point)
         for point in learning_curve(

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.roles import Identity
-from core.training_figures import HELD_OUT, training_figure
+from core.training_figures import HEAD, HELD_OUT, training_figure
 from jobs import ingest
 from jobs.launcher import Status
 from jobs.protocol import JobError, Row, Run, metrics, read_json
@@ -21,7 +21,7 @@ Listed = Sequence[tuple[JobRow, Status]]
 SHOWN = 8
 POLL_SECONDS = 1.0
 LOG_BYTES = 20_000
-POLLING = ("annotate", "generate", "train", "jobs")
+POLLING = ("annotate", "generate", "train", "job_queue")
 """Pages with a fragment of their own that polls: a second one would be in its way."""
 BADGES = {
     "queued": (":material/schedule:", "gray"),
@@ -37,6 +37,7 @@ KINDS = {
     "evaluate": "Probe",
     "score": "Scoring",
 }
+UNITS = {"embedding": "texts embedded", "training": "steps"}
 ENDED = {
     "done": ("is done", ":material/check_circle:"),
     "failed": ("has failed", ":material/error:"),
@@ -208,17 +209,19 @@ def progress(job: JobRow, status: Status, run: Run) -> str:
                 if job.ingested
                 else " · being taken into the campaign"
             )
-    elif by_steps(run):
-        text = f"{status.done:,} of {status.total:,} done"
     else:
-        text = f"{status.done:,} of {status.total:,} texts read"
+        phase, _, fit = status.phase.partition(": ")
+        text = f"{status.done:,} of {status.total:,} {UNITS.get(phase, 'done')}"
+        if fit:
+            text += f" · {fit}"
     if status.state != "running":
         return text
     if status.done + status.failed >= status.total:
-        return f"{text} · finishing"
+        return f"{text} · going on"
     if status.seconds_left is None:
         return f"{text} · time left not known yet"
-    return f"{text} · about {span(timedelta(seconds=max(1, round(status.seconds_left))))} left"
+    left = span(timedelta(seconds=max(1, round(status.seconds_left))))
+    return f"{text} · about {left} left{' of this part' if by_steps(run) else ''}"
 
 
 def by_steps(run: Run) -> bool:
@@ -228,15 +231,13 @@ def by_steps(run: Run) -> bool:
 
 
 def curves(run: Run, key: str) -> None:
-    """The metrics of a training so far; what it says once at its end is no step."""
-    events = [event for event in metrics(run) if event.keys() & {"learning_rate", HELD_OUT}]
+    """The metrics so far of the fit that a training's figures are of."""
+    steps = {"learning_rate", HEAD, HELD_OUT}
+    events = [event for event in metrics(run) if event.keys() & steps and "fit" not in event]
     if not events:
         st.caption("No step has been taken yet.")
         return
-    figure = training_figure(events)
-    st.plotly_chart(figure, config={"displayModeBar": False}, key=f"curves {key}")
-    if figure.layout.shapes:
-        st.caption("Dotted: it began again, on all pairs once its figures were known, or after a stop.")
+    st.plotly_chart(training_figure(events), config={"displayModeBar": False}, key=f"curves {key}")
 
 
 def log(run: Run) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import streamlit as st
 
+from core.rewards.base import RewardError
 from core.roles import Identity
+from jobs.models import deploy
 from pages._report import plain
 from pages._session import read, require
 from storage import models
@@ -27,7 +29,7 @@ ACTIONS = {
     "Deploy": Action(
         ":material/rocket_launch:",
         "From the next request on the scoring API and the Predict page use this version.",
-        lambda model, actor: models.deploy(workbench().store, model.id, actor),
+        lambda model, actor: deploy(workbench(), model.id, actor),
     ),
     "Roll back": Action(
         ":material/undo:",
@@ -76,7 +78,7 @@ def carry_out(name: str, model: Model, who: Identity) -> None:
     require("lead")
     try:
         now = ACTIONS[name].do(model, who.id)
-    except ModelError as error:
+    except (ModelError, RewardError) as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
     forget()

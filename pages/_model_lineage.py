@@ -79,8 +79,10 @@ def made_by(model: Model, parents: list[Model], who: Identity) -> None:
             )
         )
     )
-    if model.job_id and allowed(who, "jobs"):
-        st.page_link("jobs.py", label="Jobs: log, metrics, configuration", icon=":material/manufacturing:")
+    if model.job_id and allowed(who, "job_queue"):
+        st.page_link(
+            "job_queue.py", label="Jobs: log, metrics, configuration", icon=":material/manufacturing:"
+        )
 
 
 def behind(found: Lineage) -> None:

@@ -77,7 +77,7 @@ def _start(model: Model, wanted: Policy, actor: str) -> None:
         return
     try:
         start_evaluation(workbench(), model.id, actor, campaign_id=campaign().id, policy=wanted)
-    except (JobError, RewardError) as error:
+    except (JobError, RewardError, ValueError) as error:
         st.error(plain(str(error)), icon=":material/error:")
 
 

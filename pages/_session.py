@@ -33,7 +33,7 @@ PAGES: dict[str, list[tuple[str, str, str, Role]]] = {
     "Agree": [("agreement", "Agreement", "handshake", "researcher")],
     "Learn": [
         ("train", "Train", "model_training", "lead"),
-        ("jobs", "Jobs", "manufacturing", "researcher"),
+        ("job_queue", "Jobs", "manufacturing", "researcher"),
         ("models", "Models", "deployed_code", "researcher"),
         ("calibration", "Calibration", "straighten", "researcher"),
         ("predict", "Predict", "psychology_alt", "researcher"),

@@ -65,10 +65,18 @@ def report(job: JobRow, result: Mapping[str, Any]) -> None:
             if learning.policy_of(read(models.lineage, model.id).learnt).simulated:
                 st.badge("Simulated annotators", icon=":material/smart_toy:", color="violet")
             st.page_link("models.py", label="Compare and deploy", icon=":material/arrow_forward:")
+    parts = result["parts"]
+    if not parts["test"]["rows"]:
+        st.info(
+            "No pair was held out, so there are no figures: every prompt is one that the version it was trained on from had "
+            "learnt from, or nothing was to be held out. Annotate new prompts, then probe it on them.",
+            icon=":material/fact_check:",
+        )
+        notes(result)
+        return
     columns = st.columns(len(FIGURES))
     for column, (name, (label, help)) in zip(columns, FIGURES.items(), strict=True):
         figure(column, label, estimate(result[name]), help, result.get("uncalibrated", {}).get(name))
-    parts = result["parts"]
     tested = f"{parts['test']['rows']:,} pairs of {parts['test']['groups']:,} prompts"
     st.caption(
         f"On {tested} that were neither trained on ({parts['train']['rows']:,} pairs) nor calibrated on "

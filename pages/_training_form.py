@@ -28,8 +28,8 @@ METHODS = {
     ),
     "transformer": (
         "Fine-tuned transformer",
-        "Minutes to an hour on a processor, less on a GPU. The encoder itself learns; the best there is from about a "
-        "thousand pairs on.",
+        "Minutes to an hour on a processor, less on a GPU. A network learns from the encoder’s inner layers, and its upper "
+        "layers too where you let them; the best there is from about a thousand pairs on.",
     ),
     "trl": (
         "TRL RewardTrainer",
@@ -74,7 +74,11 @@ SETTINGS = [
     Knob("model", "Base model", DEFAULT, "A sentence encoder, by its name or the path of its folder on the server. "
          f"{DEFAULT} comes with Attune."),
     Knob("epochs", "Epochs", 3, "How often it goes through the pairs.", OURS + TRL, 1, 100),
-    Knob("learning_rate", "Learning rate", 3e-5, RATE, OURS, 1e-7, 1e-2, "%.1e"),
+    Knob("trained", "Layers that learn", 0, "So many of the encoder’s upper layers learn too, which is far slower. With 0 only the "
+         "head on top of them learns.", OURS, 0, 48),
+    Knob("head_rate", "Learning rate of the head", 3e-4, "The size of a step of the head.", OURS, 1e-7, 1e-1, "%.1e"),
+    Knob("learning_rate", "Learning rate of the layers", 3e-5, f"{RATE} Without layers that learn it does nothing.", OURS,
+         1e-7, 1e-2, "%.1e"),
     Knob("learning_rate", "Learning rate", 5e-5, RATE, TRL, 1e-7, 1e-2, "%.1e"),
     Knob("batch", "Answers a batch", 32, BATCH, OURS, 2, 1024),
     Knob("batch", "Pairs a batch", 16, BATCH, TRL, 1, 512),
@@ -83,6 +87,12 @@ SETTINGS = [
     Knob("surface", "Surface features", True, "Length, punctuation, lists, code and the like, beside the text. The report shows "
          "the accuracy with and without them.", ("sbert", "transformer")),
     Knob("seed", "Seed", 0, "The same seed and the same pairs give the same model."),
+    Knob("refit", "Fit once more to all pairs at the end", True, "The model that is kept then learns from every pair, those held "
+         "out too. Its figures are of the fit before, which had not seen them. A network takes up to twice the time."),
+    Knob("learning_curve", "Learning curve", True, "What more labels would give: it also fits to a sixteenth, an eighth, a quarter "
+         "and half of the pairs. That costs a few seconds.", ("sbert",)),
+    Knob("learning_curve", "Learning curve", False, "What more labels would give: it also fits to a sixteenth, an eighth, a quarter "
+         "and half of the pairs. That takes about as long again as the training itself.", OURS + TRL),
 ]  # fmt: skip
 
 
@@ -218,7 +228,8 @@ def _versions(name: str, method: str, versions: list[Model]) -> None:
         if method == "transformer":
             st.selectbox("Start from", [m.id for m in versions if m.method == method], index=None, width=300,
                          placeholder="The pretrained model", format_func=label.__getitem__, key=f"train parent {name} {method}",
-                         help="Fine-tune that version further, in place of the pretrained model.", **KEPT)  # fmt: skip
+                         help="Fine-tune that version further, in place of the pretrained model. Pairs of prompts it has learnt from "
+                         "are then for training alone: only others can give figures.", **KEPT)  # fmt: skip
         st.selectbox("Weight up the errors of", label, index=None, placeholder="None", width=300, format_func=label.__getitem__,
                      key=f"train emphasise {name}", help="Pairs count for more that this version got wrong while sure, was unsure of, "
                      "or that are of a category it often gets wrong.", **KEPT)  # fmt: skip

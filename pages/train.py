@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.rewards.base import RewardError
 from core.roles import Identity
 from jobs import ingest, learning
 from jobs.protocol import JobError
@@ -64,7 +65,7 @@ def launch(turn: int, wanted: Scope, how: Plan, actor: str) -> None:
             workbench(), wanted.name, actor, campaign_id=wanted.campaign_id, category=wanted.category, policy=wanted.policy,
             parent_id=how.parent_id, emphasise=how.emphasise, priority=how.priority, time_limit=how.time_limit, **settings,
         )  # fmt: skip
-    except (JobError, ModelError, CampaignError, StoreError, ValueError) as error:
+    except (JobError, ModelError, CampaignError, RewardError, StoreError, ValueError) as error:
         st.session_state["train error"] = str(error)
         return
     st.session_state.pop("train error", None)

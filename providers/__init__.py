@@ -1,6 +1,7 @@
 """The outside world that answers prompts: `connect` opens a provider by name, `available` says which can be used."""
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,6 +10,9 @@ from pydantic import SecretStr
 from core.generation import ProviderError
 from core.settings import Settings
 from providers.base import Patience, Provider, RateLimit
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+"""The model libraries tell nobody what they are used for."""
 
 
 @dataclass(frozen=True, slots=True)

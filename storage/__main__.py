@@ -25,11 +25,11 @@ def main() -> int:
             if not database.exists():
                 raise StoreError(f"There is no store at {database} yet.")
             store = Store(settings.database_url)
-            backup(store, options.file)
+            backup(store, options.file, settings.models_dir)
             store.close()
-            print(f"The store is backed up in {options.file}.")
+            print(f"The store and its models are backed up in {options.file}.")
         else:
-            kept = restore(options.file, database)
+            kept = restore(options.file, database, settings.models_dir)
             Store(settings.database_url).close()
             print(
                 f"{database} is restored from {options.file}." + (f" What was there: {kept}" if kept else "")

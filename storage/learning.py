@@ -14,7 +14,7 @@ from core.preferences import prompt_text
 from core.ratings import IntArray, Ratings
 from core.records import CHOICES, Message
 from core.retraining import Emphasis, emphasis
-from storage.store import Store, StoreError
+from storage.store import Store
 
 COLUMNS = (
     "pair_id", "prompt", "response_a", "response_b", "target", "weight", "group", "category", "annotations",
@@ -74,15 +74,16 @@ def freeze(
     """The pairs of a campaign (None: of the store) and category that have a label, as they stand at one moment.
 
     ``unseen_by``: a model's id; pairs of prompts that it, or a model it was fine-tuned from, was trained, calibrated or
-    tested on are left out (evaluation): what is kept of a training may have been fitted to all of them in the end. ``emphasise``: a model's id; its errors weigh more (retraining, ``core.retraining``).
+    tested on are left out (evaluation): what is kept of a training may have been fitted to all of them in the end.
+    ``emphasise``: a model's id; its errors weigh more (retraining, ``core.retraining``).
 
-    Raises StoreError where the store has no prediction of such a model.
+    Raises ValueError where the store has no prediction of such a model.
     """
     policy = policy or Policy()
     with store.snapshot() as duck:
         for model_id in filter(None, (unseen_by, emphasise)):
             if not duck.execute("FROM prediction WHERE model_id = ? LIMIT 1", [model_id]).fetchall():
-                raise StoreError(
+                raise ValueError(
                     f"Nothing is known of what the model {model_id} was trained on, or predicts."
                 )
         marked = _marked(duck, campaign_id, policy, category, unseen_by)

@@ -194,7 +194,14 @@ def describe(directory: Path) -> dict[str, Any]:
     try:
         described = json.loads((directory / MODEL_FILE).read_bytes())
         form, files = described["format"], dict(described["files"])
-        missing: set[str] = {"method", "base", "trained_on", "calibrator", "figures", "seen"} - described.keys()
+        missing: set[str] = {
+            "method",
+            "base",
+            "trained_on",
+            "calibrator",
+            "figures",
+            "seen",
+        } - described.keys()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RewardError(f"{directory / MODEL_FILE} cannot be read: {error}") from None
     if form != FORMAT:

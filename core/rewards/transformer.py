@@ -57,7 +57,7 @@ _WINDOW = 50
 
 Ints = npt.NDArray[np.int64]
 Stop = Callable[[], bool]
-Tell = Callable[[int, int], None]
+Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def fit(
     told: Mapping[str, Any],
     folder: Path,
     checkpoints: Path,
-    on_progress: Tell = lambda done, total: None,
+    on_progress: Tell = lambda phase, done, total: None,
     on_metric: Callable[..., None] = lambda **values: None,
     should_stop: Stop = lambda: False,
 ) -> tuple[TransformerReward, dict[str, Any]]:
@@ -270,16 +270,16 @@ def train(
     start: TransformerReward,
     checkpoints: Path,
     margins: Sequence[float] | None = None,
-    tell: Tell = lambda done, total: None,
+    tell: Tell = lambda phase, done, total: None,
     metric: Callable[..., None] = lambda **values: None,
     should_stop: Stop = lambda: False,
 ) -> tuple[TransformerReward, dict[str, Any]]:
     """Train ``start`` on the pairs, from the last checkpoint in ``checkpoints`` where there is one.
 
     With the same seed a training that was interrupted ends as one that was not. ``margins`` is what the difference of
-    rewards should exceed, per pair. ``tell(done, total)`` hears of the steps, ``metric`` of ``step``, ``epoch``,
-    ``loss``, ``accuracy``, ``learning_rate`` and ``examples_per_second``. Answers the model, and the history, the cut
-    texts and the best epoch.
+    rewards should exceed, per pair. ``tell(phase, done, total)`` hears of the texts ("embedding") and of the steps
+    ("training"), ``metric`` of ``step``, ``epoch``, ``loss``, ``accuracy``, ``learning_rate`` (that of the encoder, where it
+    learns), ``head_rate`` and ``examples_per_second``. Answers the model, and the history, the cut texts and the best epoch.
 
     Raises Interrupted once ``should_stop()``, RewardError where the pairs can teach nothing, the loss is not a number, or
     a checkpoint is damaged or of another training.
@@ -419,10 +419,13 @@ class _Training:
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         restored = self._restore()
         if self.settings.recipe == "probed":
+            pooled = None
             if not restored and not self.net.linear.weight.any():
-                self._probe(self._pooled(tell, should_stop))
+                raw = self._pooled(tell, should_stop)
+                self._probe(raw)
+                pooled = (raw - self.net.center) / self.net.scale
             if self.settings.trained == 0:
-                self.still = self._pooled(tell, should_stop)
+                self.still = self._pooled(tell, should_stop) if pooled is None else pooled
         if not restored:
             self._keep()
 
@@ -437,7 +440,7 @@ class _Training:
                     raise Interrupted
                 pooled[part] = self.net.pool(self.texts.batch(part, self.device)).float()
                 done += len(part)
-                tell(done, len(pooled))
+                tell("embedding", done, len(pooled))
         return pooled
 
     def _probe(self, pooled: Tensor) -> None:
@@ -469,7 +472,7 @@ class _Training:
                 if number <= self.step:
                     continue
                 begun = time.monotonic()
-                loss, accuracy, rate = self._learn(batches, number, total)
+                loss, accuracy, share = self._learn(batches, number, total)
                 self.step = number
                 seconds = time.monotonic() - begun
                 metric(
@@ -477,13 +480,14 @@ class _Training:
                     epoch=epoch,
                     loss=loss,
                     accuracy=accuracy,
-                    learning_rate=rate,
+                    learning_rate=None if self.still is not None else self.rates[0] * share,
+                    head_rate=self.rates[1] * share,
                     examples_per_second=sum(map(len, batches)) / seconds,
                 )
                 if should_stop():
                     self._keep()
                     raise Interrupted
-                tell(number, total)
+                tell("training", number, total)
                 if time.monotonic() - kept > self.settings.checkpoint_seconds:
                     self._keep()
                     kept = time.monotonic()
@@ -496,7 +500,7 @@ class _Training:
                 raise Interrupted
 
     def _learn(self, batches: Sequence[Ints], number: int, total: int) -> tuple[float, float, float]:
-        """One step; the loss, accuracy and learning rate of the encoder."""
+        """One step; the loss, the accuracy, and the share of the learning rates it was taken with."""
         settings = self.settings
         self.net.unfreeze(settings.trained if settings.recipe == "probed" else None)
         torch.manual_seed(settings.seed * 1_000_003 + number)
@@ -530,7 +534,7 @@ class _Training:
             )
         nn.utils.clip_grad_norm_((w for g in self.optimizer.param_groups for w in g["params"]), 1.0)
         self.optimizer.step()
-        return lost, right / max(sided, 1), self.rates[0 if self.still is None else 1] * share
+        return lost, right / max(sided, 1), share
 
     def _learnt(self, rows: Ints) -> Tensor:
         """The rewards of texts by what is being learnt, without the probe."""

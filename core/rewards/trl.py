@@ -85,7 +85,7 @@ def fit(
     told: Mapping[str, Any],
     folder: Path,
     checkpoints: Path,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
     on_metric: Callable[..., None] = lambda **values: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[TrlReward, dict[str, Any]]:
@@ -128,7 +128,7 @@ def fit(
 
     class Tell(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-            on_progress(state.global_step, state.max_steps)
+            on_progress("training", state.global_step, state.max_steps)
             control.should_training_stop = control.should_training_stop or should_stop()
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:

@@ -61,8 +61,14 @@ def test_an_accuracy_that_there_is_not_has_no_dot() -> None:
     assert list(figure.data[0].y) == ["Surface"]
 
 
-def test_steps_that_begin_again_are_counted_on() -> None:
-    figure = training_figure([*STEPS, *STEPS[:10]])
-    [loss] = [trace for trace in figure.data if trace.name == "Loss"]
-    assert list(loss.x) == list(range(1, 41))
-    assert {shape.x0 for shape in figure.layout.shapes} == {30} and not training_figure(STEPS).layout.shapes
+def test_steps_that_were_taken_again_after_a_stop_count_once() -> None:
+    [loss] = [trace for trace in training_figure([*STEPS, *STEPS[19:25]]).data if trace.name == "Loss"]
+    assert list(loss.x) == list(range(1, 26))
+
+
+def test_the_learning_rate_is_that_of_the_head_where_nothing_else_learns() -> None:
+    head = [{"step": n, "epoch": 1, "loss": 0.5, "head_rate": 1e-4 * n} for n in range(1, 4)]
+    figure = training_figure(head)
+    assert figure.layout.annotations[2].text == "Learning rate of the head"
+    [rate] = [trace for trace in figure.data if trace.name == "Learning rate of the head"]
+    assert list(rate.y) == [event["head_rate"] for event in head]

@@ -13,7 +13,7 @@ from tests.serving import serve
 
 TRAINING = 90_000
 """Milliseconds for a training on a busy machine: most of it is the import of torch."""
-LEARN = ("train", "jobs", "models", "calibration", "predict")
+LEARN = ("train", "job_queue", "models", "calibration", "predict")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def test_a_lead_trains_compares_deploys_and_rolls_back(team: Team) -> None:
     expect(main(mary)).to_contain_text("Only simulated annotators have judged here so far")
     mary.get_by_text("Count simulated annotators").click()
     expect(main(mary)).to_contain_text(re.compile(r"Usable pairs\s*70"))
-    train(mary, "1.0.0", re.compile(r"\d+ of 140 texts read"))
+    train(mary, "1.0.0", re.compile(r"\d+ of 140 texts embedded"))
 
     view(mary, "New training")
     expect(main(mary)).to_contain_text("has learnt from all of this already")

@@ -14,6 +14,7 @@ BACKGROUND = {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 22, 28)"}
 VIEWS = {
     "Prompts": ["Add one", "Upload", "Browse"],
     "Pairs": ["Import", "Browse"],
+    "Train": ["Trainings", "New training"],
     "Agreement": ["By category", "Between annotators", "Disagreements", "Consensus", "Figures"],
     "People": ["API tokens", "Annotators", "Accounts"],
 }

@@ -1,16 +1,20 @@
 """A store with judged pairs, and versions of a model whose probabilities are known."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 
 from core.importing import read_judgements
 from core.preferences import split
+from core.rewards.base import MODEL_FILE, VotePredictor
 from storage import campaigns, learning, models, pairs
 from storage.models import Model
 from storage.tables import ModelRow
 from storage.workbench import Workbench
+from tests.jobs.training import Idle
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 CATEGORIES = ("math", "coding")
@@ -80,15 +84,18 @@ def version(
         "log_loss": {},
         "gain": {},
     }
+    path = f"models/{uuid4().hex}"
+    home = bench.settings.data_dir / path
+    VotePredictor(Idle()).save(home)
     usual = {
         "id": "",
         "name": name,
         "version": "",
         "method": "sbert",
         "base": "all-MiniLM-L6-v2",
-        "path": "models/x",
+        "path": path,
         "actor": "ann",
-        "checksum": "0" * 64,
+        "checksum": hashlib.sha256((home / MODEL_FILE).read_bytes()).hexdigest(),
         "figures": {"accuracy": estimate, "log_loss": estimate, "ece": estimate, "calibrator": identity},
         "lineage": learning.lineage(table),
     }

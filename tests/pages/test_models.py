@@ -131,6 +131,18 @@ def test_aliases_are_put_on_and_taken_off(two: Workbench) -> None:
     assert "alias: give a name" in at.error[0].value
 
 
+def test_a_version_whose_files_are_damaged_is_not_deployed(two: Workbench) -> None:
+    first = models.get(two.store, ids(two)[0])
+    (two.settings.data_dir / first.path / "model.safetensors").write_bytes(b"damaged")
+    at = opened("Versions")
+    at.session_state["models ask"] = ("Deploy", first.id)
+    at.run()
+    press(at, "models confirm")
+    said = at.error[0].value.replace("\\", "")
+    assert f"{first.name} {first.version}/model.safetensors is not the file that was saved" in said
+    assert str(two.settings.data_dir) not in said and models.deployed(two.store) is None
+
+
 def test_a_researcher_looks_and_changes_nothing(two: Workbench, sign_in: Any) -> None:
     sign_in("researcher")
     at = AppTest.from_file(str(PAGES / "models.py"), default_timeout=30)

@@ -17,6 +17,7 @@ from jobs.protocol import Progress, Run, metric
 from storage import campaigns, models, pairs
 from storage.tables import JobRow
 from storage.workbench import Workbench
+from tests.pages.registered import judged
 
 Visit = Callable[..., AppTest]
 WORKER = Path(__file__).resolve().parents[1] / "jobs" / "worker.py"
@@ -166,6 +167,7 @@ def test_what_was_chosen_reaches_the_job(visit: Visit, bench: Workbench) -> None
     told = ingest.run_of(bench, job).job()["arguments"]
     assert job.label.startswith("helpful · transformer") and (job.priority, job.time_limit) == (1, 180.0)
     assert told["method"] == "transformer" and told["epochs"] == 5 and told["learning_rate"] == 3e-5
+    assert told["refit"] and not told["learning_curve"]
 
 
 def test_pairs_that_are_all_ties_are_refused_and_say_so(visit: Visit, bench: Workbench) -> None:
@@ -180,10 +182,44 @@ def test_a_network_shows_its_curves_while_it_runs(visit: Visit, bench: Workbench
     assert "No step has been taken yet." in said(app) and "queued]" in said(app)
     for step in range(1, 4):
         metric(run, step=step, epoch=1, loss=0.7, accuracy=0.5, learning_rate=1e-5, examples_per_second=30.0)
-    Progress(run, 10, 3)
+    Progress(run, 10, 3, "training: once more, on all pairs")
     app.run()
     assert len(app.get("plotly_chart")) == 1
-    assert app.get("progress")[0].text == "3 of 10 done"
+    assert app.get("progress")[0].text == "3 of 10 steps · once more, on all pairs"
+
+
+def test_without_a_pair_held_out_it_says_that_there_are_no_figures(visit: Visit, bench: Workbench) -> None:
+    run = queued(bench, method="transformer")
+    none = {"value": None, "low": None, "high": None, "n": 0, "target": None, "reason": "No pair."}
+    part = {"rows": 0, "groups": 0}
+    figures = {
+        **dict.fromkeys(("accuracy", "log_loss", "ece", "brier"), none),
+        "form": {"transformer": none},
+        "parts": {"train": {"rows": 70, "groups": 70}, "calibration": part, "test": part},
+        "calibrator": {"name": "identity", "reason": "There are 0 prompts."},
+        "ties": {"policy": "half", "pairs": 0},
+        "left_out": {"count": 0, "reasons": {}},
+        "total": 70,
+    }
+    run.end("done", None, figures)
+    app = visit("train")
+    app.button_group(key="train view").set_value("Trainings").run()
+    assert "No pair was held out, so there are no figures" in said(app) and not app.metric
+
+
+def test_a_learning_curve_is_drawn_on_the_models_page(visit: Visit, bench: Workbench) -> None:
+    judged(bench, 300)
+    app = train_button(visit("train")).click().run()
+    ended(bench)
+    [model] = models.listed(bench.store)
+    curve = model.figures["learning_curve"]
+    assert len(curve) > 2 and all(point["accuracy"]["value"] is not None for point in curve)
+    assert [point["labels"] for point in curve] == sorted({point["labels"] for point in curve})
+    app = visit("models")
+    without = len(app.get("plotly_chart"))
+    app.button_group(key="models view").set_value("Evolution").run()
+    assert not app.exception and len(app.get("plotly_chart")) > without
+    assert "The same method trained on parts of the labels" in said(app)
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])

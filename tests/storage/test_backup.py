@@ -11,7 +11,7 @@ import pytest
 
 from core.records import Judgement, Parsed
 from storage import campaigns, pairs, people
-from storage.backup import backup, restore
+from storage.backup import PART, backup, restore
 from storage.desk import Desks
 from storage.migrations import MIGRATIONS
 from storage.store import Store, StoreError
@@ -178,9 +178,83 @@ def test_a_place_that_takes_no_copy_is_said_so(filled: Store, tmp_path: Path) ->
         restore(tmp_path / "backup", tmp_path / "file" / "attune.duckdb")
 
 
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """The folder of two models, one with weights of more than a part of a backup."""
+    folder = tmp_path / "data" / "models"
+    for name, size in (
+        ("job_1/model.safetensors", 2 * PART + 5),
+        ("job_1/model.json", 20),
+        ("job_2/empty", 0),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(os.urandom(size))
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_the_models_come_back_with_the_store(filled: Store, tmp_path: Path, weights: Path) -> None:
+    backup(filled, tmp_path / "backup", weights)
+    assert sorted(path.name for path in tmp_path.glob("backup*")) == ["backup"]
+    filled.close()
+    before, were = contents(filled.path), files(weights)
+    assert (
+        restore(tmp_path / "backup", tmp_path / "new" / "attune.duckdb", tmp_path / "new" / "models") is None
+    )
+    assert (
+        contents(tmp_path / "new" / "attune.duckdb") == before and files(tmp_path / "new" / "models") == were
+    )
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["attune.duckdb", "models"]
+    (weights / "job_2" / "empty").write_text("later")
+    later = files(weights)
+    restore(tmp_path / "backup", filled.path, weights)
+    assert files(weights) == were and files(weights.with_name("models.before-restore-1")) == later
+
+
+def test_a_backup_without_models_leaves_those_there_are(filled: Store, tmp_path: Path, weights: Path) -> None:
+    backup(filled, tmp_path / "backup")
+    filled.close()
+    were = files(weights)
+    restore(tmp_path / "backup", filled.path, weights)
+    assert files(weights) == were and [path.name for path in weights.parent.iterdir()] == ["models"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("UPDATE model_file SET content = 'x' WHERE path = 'job_1/model.json'", "model.json is damaged"),
+        ("DELETE FROM model_file WHERE part = 2", "model.safetensors is damaged"),
+        (
+            "UPDATE model_file SET path = '../' || path WHERE path = 'job_2/empty'",
+            "outside the folder of models",
+        ),
+    ],
+)
+def test_models_that_are_not_as_they_were_change_nothing(
+    filled: Store, tmp_path: Path, weights: Path, change: str, says: str
+) -> None:
+    backup(filled, tmp_path / "backup", weights)
+    filled.close()
+    with duckdb.connect(str(tmp_path / "backup")) as connection:
+        connection.execute(change)
+    before, were, there = contents(filled.path), files(weights), sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match=says):
+        restore(tmp_path / "backup", filled.path, weights)
+    assert contents(filled.path) == before and files(weights) == were and sorted(tmp_path.rglob("*")) == there
+
+
 def test_from_the_shell(tmp_path: Path) -> None:
     def run(*words: str, url: str | None = None) -> tuple[int, str]:
-        env = {**os.environ, "DATABASE_URL": url or f"duckdb:///{tmp_path}/data/attune.duckdb"}
+        env = {
+            **os.environ,
+            "ATTUNE_DATA_DIR": str(tmp_path / "data"),
+            "DATABASE_URL": url or f"duckdb:///{tmp_path}/data/attune.duckdb",
+        }
         done = subprocess.run(
             [sys.executable, "-m", "storage", *words], cwd=ROOT, env=env, capture_output=True, text=True
         )

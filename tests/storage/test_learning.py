@@ -18,7 +18,7 @@ from core.reading import read_rows
 from core.records import Judgement, Message, Pair, Parsed, Prompt, Response
 from storage import campaigns, learning, models, pairs
 from storage.desk import Desks
-from storage.store import Store, StoreError
+from storage.store import Store
 from storage.tables import CampaignRow, ModelRow
 from tests.storage.conftest import MakePairs, parsed
 
@@ -213,7 +213,7 @@ def test_a_probe_never_asks_about_what_the_model_has_seen(store: Store, desks: D
     assert set(targets(unseen)) == {made[2].id, made[3].id} and unseen.report.lost == {"seen": 3}
     assert set(targets(learning.freeze(store, unseen_by=parent.id))) == {pair.id for pair in made[1:]}
     assert made[2].id not in targets(learning.freeze(store, unseen_by=tested.id))
-    with pytest.raises(StoreError, match="Nothing is known of what the model m_no was trained on"):
+    with pytest.raises(ValueError, match="Nothing is known of what the model m_no was trained on"):
         learning.freeze(store, unseen_by="m_no")
 
 

@@ -60,14 +60,14 @@ def press(app: AppTest, label: str) -> AppTest:
 
 
 def test_an_empty_store_says_what_runs_here(visit: Visit) -> None:
-    assert "Nothing has run yet" in said(visit("jobs"))
+    assert "Nothing has run yet" in said(visit("job_queue"))
 
 
 def test_a_job_that_is_done_says_who_ran_it_and_how_long_it_took(
     visit: Visit, bench: Workbench, ada: str
 ) -> None:
     until(bench, queue(bench, ada, "helpful 1.0.0"), "done")
-    app = visit("jobs")
+    app = visit("job_queue")
     assert "**helpful 1.0.0** :green-badge[:material/check: done]" in said(app)
     assert "Scoring · Ada · " in said(app) and " · took " in said(app)
     assert actions(app) == []
@@ -76,7 +76,7 @@ def test_a_job_that_is_done_says_who_ran_it_and_how_long_it_took(
 def test_a_failed_job_says_why_and_goes_on(visit: Visit, bench: Workbench, ada: str) -> None:
     job = queue(bench, ada, how="raise")
     until(bench, job, "failed")
-    app = visit("jobs")
+    app = visit("job_queue")
     assert "The third layer has no weights" in said(app)
     press(app, "Go on")
     until(bench, job, "failed")
@@ -86,7 +86,7 @@ def test_a_failed_job_says_why_and_goes_on(visit: Visit, bench: Workbench, ada: 
 
 def test_the_log_is_shown_when_asked_for(visit: Visit, bench: Workbench, ada: str) -> None:
     until(bench, queue(bench, ada, how="raise"), "failed")
-    app = visit("jobs")
+    app = visit("job_queue")
     assert not app.code
     app.button_group(key=f"show {ingest.listed(bench)[0][0].id}").set_value("Log").run()
     assert "ValueError: The third layer has no weights." in app.code[0].value
@@ -100,8 +100,8 @@ def test_a_running_job_tells_its_progress_and_can_be_cancelled(
     while not ingest.status(bench, job).done:
         assert time.monotonic() < late
         time.sleep(0.05)
-    app = visit("jobs")
-    assert "of 600 texts read · about " in app.get("progress")[0].text
+    app = visit("job_queue")
+    assert "of 600 done · about " in app.get("progress")[0].text
     press(app, "Cancel")
     until(bench, job, "cancelled")
     assert "It was asked to stop." in said(app.run()) and actions(app) == ["Go on"]
@@ -112,7 +112,7 @@ def test_those_that_wait_say_their_place_and_one_may_go_first(
 ) -> None:
     jobs = [queue(bench, ada, f"job {n}", **LONG) for n in range(3)]
     until(bench, jobs[0], "running")
-    app = visit("jobs")
+    app = visit("job_queue")
     assert "UTC · next" in said(app) and "number 2 in the queue" in said(app)
     press(app, "Start next")
     assert [job.id for job in job_rows.waiting(bench.store)] == [jobs[2].id, jobs[0].id, jobs[1].id]
@@ -124,7 +124,7 @@ def test_those_that_wait_say_their_place_and_one_may_go_first(
 
 def test_kinds_narrow_the_list(visit: Visit, bench: Workbench, ada: str) -> None:
     until(bench, queue(bench, ada), "done")
-    app = visit("jobs")
+    app = visit("job_queue")
     app.button_group(key="jobs kinds").set_value(["calibrate"]).run()
     assert "No job of this kind" in said(app)
     app.button_group(key="jobs kinds").set_value(["score"]).run()
@@ -135,7 +135,7 @@ def test_a_job_whose_run_directory_is_gone_cannot_go_on(visit: Visit, bench: Wor
     job = queue(bench, ada, how="raise")
     until(bench, job, "failed")
     shutil.rmtree(ingest.run_of(bench, job).path)
-    app = visit("jobs")
+    app = visit("job_queue")
     assert "failed]" in said(app) and actions(app) == []
 
 
@@ -144,7 +144,7 @@ def test_more_are_shown_when_asked_for(visit: Visit, bench: Workbench, ada: str)
         job = queue(bench, ada, f"job {n}")
         ingest.cancel(bench, job, ada)
         until(bench, job, "cancelled", "done")
-    app = visit("jobs")
+    app = visit("job_queue")
     assert "**job 2**" in said(app) and "**job 1**" not in said(app)
     press(app, "Show more")
     assert "**job 0**" in said(app)
@@ -155,17 +155,17 @@ def test_a_researcher_looks_and_a_lead_acts(
 ) -> None:
     job = queue(bench, ada, **LONG)
     sign_in("researcher")
-    app = visit("jobs", name="")
+    app = visit("job_queue", name="")
     assert "**helpful**" in said(app) and actions(app) == []
     sign_in("lead")
-    press(visit("jobs", name=""), "Cancel")
+    press(visit("job_queue", name=""), "Cancel")
     until(bench, job, "cancelled")
 
 
 def test_an_annotator_does_not_get_in(visit: Visit, sign_in: Callable[[Role], str]) -> None:
     sign_in("annotator")
     app = AppTest.from_file(
-        str(Path(__file__).resolve().parents[2] / "pages" / "jobs.py"), default_timeout=30
+        str(Path(__file__).resolve().parents[2] / "pages" / "job_queue.py"), default_timeout=30
     ).run()
     assert "for the role researcher" in app.warning[0].value
     assert not app.title

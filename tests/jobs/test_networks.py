@@ -1,0 +1,107 @@
+"""Real trainings of a network from the sample project: its phases, its metrics, and a version trained on from another."""
+
+from typing import Any
+
+import pytest
+
+from core.labels import Policy
+from core.rewards.base import RewardError, describe
+from jobs import ingest, learning, models
+from jobs.inputs import told
+from jobs.protocol import Run, read_lines
+from jobs.train_reward import ALL, arguments
+from storage import models as registry
+from storage.simulated import load_sample
+from storage.workbench import Workbench
+from tests.jobs.benches import ended
+from tests.pages.registered import judged, version
+
+Rows = list[dict[str, Any]]
+QUICK: dict[str, Any] = {"method": "transformer", "epochs": 2, "tokens": 16}
+
+
+def trained(bench: Workbench, **settings: Any) -> tuple[Run, Rows, registry.Model]:
+    """A training that is done, what it told, and the version it made."""
+    job = learning.start_training(
+        bench, "helpful", "ann", policy=Policy(simulated=True), **{**QUICK, **settings}
+    )
+    row, status = ended(bench, job, seconds=120)
+    run = ingest.run_of(bench, job)
+    assert row.state == "done", (status.reason, run.log())
+    [model] = [model for model in registry.listed(bench.store) if model.job_id == job.id]
+    return run, list(read_lines(run.events_file)), model
+
+
+@pytest.mark.slow
+def test_a_network_goes_by_phases_and_is_trained_on_from(bench: Workbench) -> None:
+    load_sample(bench.store, bench.desks, "test")
+    run, events, first = trained(bench)
+    told = [event for event in events if event["event"] == "progress"]
+    assert list(dict.fromkeys(event["phase"] for event in told)) == [
+        "embedding",
+        "training",
+        f"embedding: {ALL}",
+        f"training: {ALL}",
+    ]
+    for phase in {event["phase"] for event in told}:
+        of_it = [event for event in told if event["phase"] == phase]
+        assert len({event["total"] for event in of_it}) == 1 and of_it[-1]["done"] == of_it[-1]["total"]
+        assert [event["done"] for event in of_it] == sorted(event["done"] for event in of_it)
+    assert all(event["seconds_left"] is None or event["seconds_left"] >= 0 for event in told)
+    metrics = [event for event in events if event["event"] == "metric"]
+    assert {event.get("fit") for event in metrics} == {None, ALL}
+    of_first = [event["step"] for event in metrics if "fit" not in event]
+    assert of_first == sorted(of_first) and of_first[-1] > 1
+    steps = [event for event in metrics if "loss" in event]
+    assert all(0 < step["head_rate"] <= 3e-4 and "learning_rate" not in step for step in steps)
+    assert first.figures["refitted"] and first.figures["parts"]["test"]["rows"] > 0
+
+    run, _, second = trained(bench, parent_id=first.id, epochs=1)
+    chosen = run.job()["arguments"]
+    assert chosen["from"] == str(models.directory(bench, first)) and chosen["model"] == first.base
+    assert (second.parent_id, second.version, second.base) == (first.id, "1.1.0", first.base)
+    assert (
+        second.figures["parts"]["test"] == second.figures["parts"]["calibration"] == {"rows": 0, "groups": 0}
+    )
+    assert second.figures["accuracy"]["value"] is None and second.figures["accuracy"]["reason"]
+    seen = [set(describe(models.directory(bench, model))["seen"]) for model in (first, second)]
+    assert seen[0] == seen[1]
+
+    weights = models.directory(bench, first) / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(RewardError, match=r"helpful 1\.0\.0/weights\.safetensors is not the file") as error:
+        learning.start_training(
+            bench, "helpful", "ann", policy=Policy(simulated=True), parent_id=first.id, **QUICK
+        )
+    assert str(bench.settings.data_dir) not in str(error.value)
+
+
+def test_only_a_transformer_is_trained_on_from(bench: Workbench) -> None:
+    judged(bench, 60)
+    sbert = version(bench)
+    with pytest.raises(ValueError, match="is of method sbert; only a transformer"):
+        learning.start_training(bench, "helpful", "ann", parent_id=sbert.id, **QUICK)
+    with pytest.raises(ValueError, match="the method trl cannot train on"):
+        arguments(**{"method": "trl", "from": "somewhere"})
+
+
+def test_errors_of_a_model_that_predicted_nothing_cannot_be_weighed_up(bench: Workbench) -> None:
+    judged(bench, 60)
+    silent = version(bench, parts=())
+    with pytest.raises(ValueError, match="Nothing is known of what the model"):
+        learning.start_training(bench, "helpful", "ann", emphasise=silent.id)
+
+
+def test_progress_is_counted_by_phase_and_told_a_few_times_a_second(bench: Workbench) -> None:
+    run = Run.create(bench.settings.runs_dir / "r", "train-reward", {})
+    tell = told(run, lambda: False, "again")
+    for total, phase in ((140, "embedding"), (1000, "training")):
+        for done in range(total + 1):
+            tell(phase, done, total)
+    events = list(read_lines(run.events_file))
+    assert [(e["phase"], e["done"], e["total"]) for e in events] == [
+        ("embedding: again", 0, 140),
+        ("embedding: again", 140, 140),
+        ("training: again", 0, 1000),
+        ("training: again", 1000, 1000),
+    ]
