@@ -192,7 +192,7 @@ def test_out_of_fold_means_out_of_the_group() -> None:
 def test_choose_says_why_nothing_can_be_fitted() -> None:
     p, y = sample(200)
     assert "12 more are needed" in choose(p[:10], y[:10], None).reason
-    assert "needs 5 groups or more; there are 1" in choose(p, y, ["a"] * 200).reason
+    assert "needs 5 prompts or more; there are 1" in choose(p, y, ["a"] * 200).reason
     assert "Every outcome is 1" in choose(p, np.ones(200), None, symmetric=False).reason
     assert "Every outcome is 0.5" in choose(p, np.full(200, 0.5), None).reason
     assert "there are 0" in choose([], [], None).reason
