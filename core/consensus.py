@@ -58,9 +58,14 @@ class DawidSkene(Consensus):
 
 def decisive(ratings: Ratings) -> Ratings:
     """The judgements that prefer a response; the undecided categories are gone."""
-    kept = [code for code, name in enumerate(ratings.categories) if name not in UNDECIDED]
-    recode = np.full(len(ratings.categories), -1, dtype=np.int64)
-    recode[kept] = np.arange(len(kept))
+    return only(ratings, tuple(name for name in ratings.categories if name not in UNDECIDED))
+
+
+def only(ratings: Ratings, names: tuple[str, ...]) -> Ratings:
+    """The judgements of the categories ``names``, which are then all there are; all units stay."""
+    recode = np.array(
+        [names.index(name) if name in names else -1 for name in ratings.categories], dtype=np.int64
+    )
     category = recode[ratings.category]
     rows = category >= 0
     return replace(
@@ -69,7 +74,7 @@ def decisive(ratings: Ratings) -> Ratings:
         rater=ratings.rater[rows],
         category=category[rows],
         confidence=ratings.confidence[rows],
-        categories=tuple(ratings.categories[code] for code in kept),
+        categories=names,
     )
 
 

@@ -4,13 +4,13 @@ Only an annotator's first judgement of a pair counts. A skip is no vote. "Both b
 which is better, so it is left out of the vote, and a pair with nothing else has no label.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
 from core.agreement import unit_counts
-from core.consensus import dawid_skene, majority
+from core.consensus import dawid_skene, majority, only
 from core.preferences import Ties
 from core.ratings import FloatArray, Ratings
 from core.records import Choice
@@ -72,7 +72,7 @@ def label(ratings: Ratings, policy: Policy) -> Labels:
     """The label of each unit of ``ratings``, whose categories are among a, b, tie and both_bad."""
     said = {name: votes for name, votes in zip(ratings.categories, unit_counts(ratings).T, strict=True)}
     none = np.zeros(len(ratings.units))
-    voting = _only(ratings, policy.voting)
+    voting = only(ratings, policy.voting)
     counts = unit_counts(voting)
     weight = counts.sum(1)
     lost = np.select(
@@ -92,20 +92,3 @@ def label(ratings: Ratings, policy: Policy) -> Labels:
     with np.errstate(invalid="ignore"):
         target = belief @ side / belief.sum(1)
     return Labels(np.where(lost == "", target, np.nan), weight, lost.tolist())
-
-
-def _only(ratings: Ratings, names: tuple[Choice, ...]) -> Ratings:
-    """The judgements of some categories; all units stay."""
-    code = np.array(
-        [list[str](names).index(name) if name in names else -1 for name in ratings.categories], dtype=np.int64
-    )
-    category = code[ratings.category]
-    rows = category >= 0
-    return replace(
-        ratings,
-        unit=ratings.unit[rows],
-        rater=ratings.rater[rows],
-        category=category[rows],
-        confidence=ratings.confidence[rows],
-        categories=names,
-    )

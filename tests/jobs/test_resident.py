@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,9 +138,6 @@ class Counting:
         self.sizes.append(len(responses))
         assert self.free.wait(30)
         return self.model.score(prompts, responses)
-
-    def save(self, directory: Path) -> None:
-        raise NotImplementedError
 
 
 def test_sixteen_callers_share_batches(bench: Workbench, kind: VotePredictor) -> None:
