@@ -154,9 +154,10 @@ class Launcher:
         """
         with self._lock:
             process = self._process(run)
-            if self.status(run).state == "queued":
+            state = self.status(run).state
+            if state == "queued":
                 run.end("cancelled", "It was cancelled before it started.")
-            elif process and not run.asked_to_stop():
+            elif process and state == "running" and not run.asked_to_stop():
                 told = {"ending": ending, "reason": reason, "kill_at": time.time() + grace}
                 with suppress(OSError):  # a full disk must not keep it from being stopped
                     write_json(run.stop_file, {"pid": process.pid, **told})

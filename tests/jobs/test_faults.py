@@ -226,6 +226,14 @@ def test_cancelled_at_once(jobs_bench: Workbench, seconds: float) -> None:
     assert run.result() is not None
 
 
+def test_a_job_that_is_done_cannot_be_cancelled_although_its_process_is_still_there(jobs_bench: Workbench) -> None:
+    job = queue(jobs_bench, how="leave slowly")
+    until(lambda: ingest.status(jobs_bench, job).state == "done")
+    assert ingest.run_of(jobs_bench, job).process() is not None
+    assert not ingest.cancel(jobs_bench, job, "ann")
+    assert ended(jobs_bench, job)[0].state == "done"
+
+
 def test_a_job_that_does_not_listen_is_killed_and_its_children_too(jobs_bench: Workbench) -> None:
     job = queue(jobs_bench, how="deaf", steps=10_000)
     run = ingest.run_of(jobs_bench, job)

@@ -1,5 +1,6 @@
 """What tests run in the place of a worker: it does, or gets wrong, what the job's arguments say. worker.py KIND RUNDIR"""
 
+import atexit
 import os
 import resource
 import signal
@@ -31,6 +32,8 @@ def work(run: Run, should_stop: Callable[[], bool]) -> Row:
     if told["how"] == "spoil the result":
         run.result_file.write_text('{"status": "do')
         os._exit(0)
+    if told["how"] == "leave slowly":
+        atexit.register(time.sleep, 1)
     if told["how"] == "deaf":
         subprocess.Popen(["sleep", "600"])
     progress = Progress(run, total=steps)
