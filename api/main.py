@@ -36,7 +36,7 @@ api: FastAPI = FastAPIOffline(
     servers=[{"url": "/api"}],
     responses=problems(400, 401, 403, 413, 422),
 )
-for area in (prompts, pairs, annotations, metrics, export, scoring, jobs, registry):
+for area in (annotations, prompts, pairs, metrics, export, scoring, jobs, registry):
     api.include_router(area.router)
 
 

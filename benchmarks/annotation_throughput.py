@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,12 +102,13 @@ def show(system: str, people: int, done: int, took: float, clients: list[Client]
     return done / took
 
 
-def judge_attune(client: Client, number: int) -> bool:
+def judge_attune(campaign: str, client: Client, number: int) -> bool:
     name = f"annotator-{number}"
-    offer = client.ask("GET", f"/api/annotations/next?annotator={name}")
+    offer = client.ask("GET", f"/api/annotations/next?campaign={campaign}&annotator={name}")
     if offer is None or offer["status"] != "pair":
         return False
-    choice = {"annotator": name, "choice": "ab"[number % 2], "confidence": 4, "seconds": 20}
+    who = {"campaign": campaign, "annotator": name}
+    choice = {**who, "choice": "ab"[number % 2], "confidence": 4, "seconds": 20}
     return (
         client.ask(
             "POST", "/api/annotations", {**choice, "lease_id": offer["lease_id"], "pair_id": offer["pair_id"]}
@@ -125,7 +127,9 @@ def attune(folder: Path, pair_count: int, seconds: float) -> dict[int, float]:
     for people in CROWDS:
         with serve(folder) as server:
             Client(server.url).ask("GET", "/api/annotations/next?annotator=warm-up")
-            done, took, clients = crowd(lambda _, url=server.url: Client(url), judge_attune, people, seconds)
+            done, took, clients = crowd(
+                lambda _, url=server.url: Client(url), partial(judge_attune, campaign.id), people, seconds
+            )
         acknowledged += done
         store = Store(settings.database_url)
         votes = [sum(c.votes.values()) for c in exports.candidates(store)]

@@ -1,5 +1,6 @@
 """Every setting of the app: typed, read once from the environment, .env and .streamlit/secrets.toml, checked at start."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -142,6 +143,7 @@ def check_address(auth: str, address: str | None) -> None:
         )
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """True for localhost and the loopback addresses, without a port."""
     if host == "localhost":

@@ -226,7 +226,9 @@ def test_cancelled_at_once(jobs_bench: Workbench, seconds: float) -> None:
     assert run.result() is not None
 
 
-def test_a_job_that_is_done_cannot_be_cancelled_although_its_process_is_still_there(jobs_bench: Workbench) -> None:
+def test_a_job_that_is_done_cannot_be_cancelled_although_its_process_is_still_there(
+    jobs_bench: Workbench,
+) -> None:
     job = queue(jobs_bench, how="leave slowly")
     until(lambda: ingest.status(jobs_bench, job).state == "done")
     assert ingest.run_of(jobs_bench, job).process() is not None
