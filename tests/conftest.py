@@ -8,6 +8,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+COSTLY = {"browser", "learned", "project", "trained"}
+"""Fixtures that take long to make, for a module or for all tests."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, those that share a costly fixture go to one."""
+    for item in items:
+        if shared := COSTLY.intersection(getattr(item, "fixturenames", ())):
+            group = "learned" if "learned" in shared else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real data beside the project; tests that need it are skipped where it is absent."""

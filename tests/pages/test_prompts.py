@@ -152,7 +152,7 @@ LINES = b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
         ("p.jsonl", LINES),
         ("p.csv", b"question,topic\nOne?,math\nTwo?,coding\n"),
         ("p.parquet", parquet(ROWS)),
-        ("p.jsonl.gz", gzip.compress(LINES)),
+        ("p.jsonl.gz", gzip.compress(LINES, mtime=0)),
     ],
 )
 def test_every_format_enters_with_guessed_columns(bench: Workbench, name: str, content: bytes) -> None:
@@ -190,7 +190,7 @@ def test_a_column_with_another_name_can_be_chosen(bench: Workbench) -> None:
         ("broken.json", b'[{"text": "a"', "JSON"),
         ("latin.csv", "text\nñ\n".encode("latin-1"), "save the file as UTF-8"),
         ("fake.parquet", b"PAR1 nothing", "is not a readable Parquet file"),
-        ("cut.jsonl.gz", gzip.compress(LINES)[:20], "is not a whole gzip file"),
+        ("cut.jsonl.gz", gzip.compress(LINES, mtime=0)[:20], "is not a whole gzip file"),
         ("none.json", b"[]", "holds no rows"),
     ],
 )
