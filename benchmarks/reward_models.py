@@ -22,7 +22,7 @@ from core.estimate import Estimate
 from core.preferences import Preference, of_criterion, read_preferences
 from core.rewards import sbert
 from core.rewards.base import RewardModel, VotePredictor, sigmoid
-from jobs.train_reward import differences, longer_wins, predictions_of
+from core.rewards.report import differences, longer_wins, predictions_of
 from providers.encoder import DEFAULT, encoder, model_folder
 
 SETS = ("ukp_convarg1", "helpful", "harmless")

@@ -17,12 +17,13 @@ from core.calibration import Predictions
 from core.calibrators import choose
 from core.ratings import FloatArray
 from core.rewards.base import RewardError, VotePredictor, sigmoid
+from core.rewards.report import described, differences, figures_of, predictions_of
 from core.settings import Settings, SettingsError, load
 from jobs import inputs
 from jobs.evaluate import add_model_options, predictor_in, run_on_file
 from jobs.inputs import Stopped
 from jobs.protocol import JobError, Row, Run, replacing
-from jobs.train_reward import PREDICTIONS, described, differences, figures_of, predictions_of, write_model
+from jobs.train_reward import PREDICTIONS, write_model
 
 KIND = "calibrate"
 

@@ -16,20 +16,13 @@ import pyarrow.parquet as pq
 from core.calibration import Predictions
 from core.preferences import Ties, of_criterion
 from core.rewards.base import RewardError, VotePredictor, load, sigmoid
+from core.rewards.report import by_category, differences, figures_of, longer_wins, predictions_of
 from core.settings import Settings, SettingsError
 from core.settings import load as load_settings
 from jobs import inputs
 from jobs.inputs import Stopped
 from jobs.protocol import JobError, Row, Run, replacing
-from jobs.train_reward import (
-    PREDICTIONS,
-    by_category,
-    cache_dir,
-    differences,
-    figures_of,
-    longer_wins,
-    predictions_of,
-)
+from jobs.train_reward import PREDICTIONS, cache_dir
 from providers.encoder import encoder
 
 KIND = "evaluate"

@@ -24,9 +24,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.calibration import Predictions, report
-from core.calibrators import Choice, choose
-from core.comparing import accuracy, learning_curve, quality
+from core.calibration import Predictions
+from core.calibrators import choose
+from core.comparing import accuracy, learning_curve
 from core.preferences import HELD_OUT, PARTS, Preference, Rating, Ties, of_criterion, split
 from core.ratings import FloatArray, IntArray
 from core.rewards import sbert
@@ -41,6 +41,7 @@ from core.rewards.base import (
     mark,
     sigmoid,
 )
+from core.rewards.report import by_category, described, differences, figures_of, longer_wins, predictions_of
 from core.settings import Settings, SettingsError, load
 from jobs import inputs
 from jobs.inputs import Stopped
@@ -289,37 +290,6 @@ def _fitted(
     return Trained(reward, {told["method"]: reward}, details)
 
 
-def predictions_of(p: FloatArray, pairs: Sequence[Preference]) -> Predictions:
-    """Predictions with what people said of the pairs; every pair counts once, however many votes it has."""
-    target, groups = [pair.target for pair in pairs], np.array([pair.group for pair in pairs], dtype=object)
-    return Predictions.of(p, target, None, groups)
-
-
-def figures_of(predictions: Predictions, uncalibrated: FloatArray, of_pairs: bool = True) -> Row:
-    """Accuracy, log loss, ECE and Brier score, and the last three before calibration.
-
-    Those of pairs are turned towards the predicted answer; those of single answers have a side of their own: good.
-    """
-    raw = predictions.with_p(uncalibrated)
-    after, before = (report(some.turned() if of_pairs else some).figures for some in (predictions, raw))
-    calibration = ("log_loss", "ece", "brier")
-    return {
-        "accuracy": asdict(accuracy(predictions)),
-        **{name: asdict(after[name]) for name in calibration},
-        "uncalibrated": {name: asdict(before[name]) for name in calibration},
-    }
-
-
-def by_category(predictions: Predictions, pairs: Sequence[Preference]) -> Row:
-    """Accuracy and log loss within each category of the pairs."""
-    categories = np.array([pair.category for pair in pairs], dtype=object)
-    found = {}
-    for name in sorted(set(categories.tolist())):
-        one = quality(predictions.take(categories == name))
-        found[name] = {"accuracy": asdict(one.accuracy), "log_loss": asdict(one.log_loss)}
-    return found
-
-
 def _curve(
     trained: Trained,
     fit_to: Callable[[Sequence[Preference], str], Trained],
@@ -345,21 +315,6 @@ def _curve(
     ]
 
 
-def longer_wins(pairs: Sequence[Preference]) -> Row:
-    """The accuracy of preferring the longer answer."""
-    difference = np.array([len(pair.response_a) - len(pair.response_b) for pair in pairs])
-    return asdict(accuracy(predictions_of(0.5 + np.sign(difference) / 4, pairs)))
-
-
-def differences(predictor: VotePredictor, pairs: Sequence[Preference]) -> FloatArray:
-    """The reward of a less that of b of each pair, shape (n,). Raises RewardError."""
-    return predictor.differences(
-        [pair.prompt for pair in pairs],
-        [pair.response_a for pair in pairs],
-        [pair.response_b for pair in pairs],
-    )
-
-
 def cache_dir(settings: Settings) -> Path:
     return settings.data_dir / "embeddings"
 
@@ -383,18 +338,6 @@ def _form(trained: Trained, pairs: Sequence[Preference]) -> Row:
         for name, reward in trained.variants.items()
     }
     return {**found, "longer wins": longer_wins(pairs)}
-
-
-def described(choice: Choice) -> Row:
-    """Which calibrator was chosen, why, and what each gave out of fold."""
-    return {
-        "calibrator": {
-            "name": choice.name,
-            "reason": choice.reason,
-            "log_loss": {name: asdict(loss) for name, loss in choice.log_loss.items()},
-            "gain": {name: asdict(gain) for name, gain in choice.gain.items()},
-        }
-    }
 
 
 def _strata(rated: Sequence[Rating], good: FloatArray) -> tuple[Any, str]:

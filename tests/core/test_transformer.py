@@ -16,7 +16,9 @@ from core.calibrators import Identity
 from core.preferences import Preference
 from core.rewards import base, transformer
 from core.rewards.base import Interrupted, RewardError, VotePredictor
-from core.rewards.transformer import Settings, TransformerReward, bradley_terry, fit, pretrained, train
+from core.rewards.network import Recipe, Settings, TransformerReward, pretrained
+from core.rewards.texts import batches
+from core.rewards.transformer import bradley_terry, fit, train
 
 WORDS = [
     "good",
@@ -119,7 +121,7 @@ def test_the_loss_is_that_of_bradley_and_terry() -> None:
 
 @pytest.mark.parametrize("recipe", ["probed", "plain"])
 def test_it_learns_what_people_prefer_and_is_read_back_the_same(
-    tiny: Path, tmp_path: Path, recipe: transformer.Recipe
+    tiny: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     reward, told = train(pairs(300), start(tiny, replace(QUICK, recipe=recipe, epochs=8)), tmp_path / "c")
     fresh = pairs(200, seed=1)
@@ -260,18 +262,16 @@ def test_each_text_is_in_as_few_batches_as_can_be() -> None:
     a = np.concatenate([rng.integers(20 * g, 20 * g + 10, 100) for g in range(8)])
     b = np.concatenate([rng.integers(20 * g + 10, 20 * g + 20, 100) for g in range(8)])
     lengths = rng.integers(5, 100, 160)
-    made = transformer.batches(a, b, lengths, 32, rng)
+    made = batches(a, b, lengths, 32, rng)
     assert sorted(np.concatenate(made)) == list(range(800))
     texts = [set(a[batch]) | set(b[batch]) for batch in made]
     assert max(map(len, texts)) <= 32
     assert sum(map(len, texts)) == len({*a, *b})
 
-    alone = transformer.batches(
-        np.arange(0, 400, 2), np.arange(1, 400, 2), rng.integers(5, 100, 400), 16, rng
-    )
+    alone = batches(np.arange(0, 400, 2), np.arange(1, 400, 2), rng.integers(5, 100, 400), 16, rng)
     assert sorted(np.concatenate(alone)) == list(range(200))
     assert max(map(len, alone)) == 8
-    star = transformer.batches(np.zeros(50, dtype=int), np.arange(1, 51), np.ones(51, dtype=int), 8, rng)
+    star = batches(np.zeros(50, dtype=int), np.arange(1, 51), np.ones(51, dtype=int), 8, rng)
     assert sorted(np.concatenate(star)) == list(range(50))
 
 
