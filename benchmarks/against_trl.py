@@ -12,6 +12,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from benchmarks.reward_models import read
+from core.calibration import Predictions
 from core.comparing import accuracy, compare
 from core.estimate import Estimate
 from core.rewards import transformer, trl
@@ -42,7 +43,8 @@ def main() -> None:
         "checkpoint_seconds": 1e9,
         "batch": 16,
     }
-    seconds, predicted = {}, []
+    seconds: dict[str, float] = {}
+    predicted: list[Predictions] = []
     print(
         f"{len(train)} pairs of {options.set}, {options.epochs} epochs\nmethod       seconds  accuracy (95%)"
     )
@@ -55,7 +57,7 @@ def main() -> None:
         print(f"{name:12s} {seconds[name]:7.1f}  {told_as(accuracy(predicted[-1]))}", flush=True)
     print(
         f"TRL takes {seconds['TRL'] / seconds['ours']:.2f} times as long; its accuracy less ours, paired: "
-        f"{told_as(compare(*predicted).accuracy)}"
+        f"{told_as(compare(predicted[0], predicted[1]).accuracy)}"
     )
 
 

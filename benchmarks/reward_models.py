@@ -17,6 +17,8 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import numpy as np
+
 from core.comparing import accuracy, quality
 from core.estimate import Estimate
 from core.preferences import Preference, of_criterion, read_preferences
@@ -84,7 +86,7 @@ def report(name: str, reward: RewardModel, held: Sequence[Preference], seconds: 
     )
     categories = sorted({pair.category for pair in held})
     for category in categories if len(categories) > 1 else []:
-        rows = [pair.category == category for pair in held]
+        rows = np.array([pair.category == category for pair in held])
         of_one = [pair for pair in held if pair.category == category]
         one = accuracy(predictions.take(rows))
         print(f"  {category:26s} {_told(one)}  longer wins {_told(Estimate(**longer_wins(of_one)))}")
