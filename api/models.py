@@ -13,14 +13,14 @@ from storage.prompts import Report
 from storage.workbench import workbench
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     if reason := forbidden(text):
         raise ValueError(reason)
     return text
 
 
-Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_storable)]
-Name = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
+Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(storable)]
+Name = Annotated[str, Field(max_length=200), AfterValidator(storable)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 InCategory = Annotated[Name | None, Query(description="Only prompts of this category.")]

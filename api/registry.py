@@ -4,16 +4,22 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from api.access import Lead, Researcher
-from api.models import Limit, Name, Offset, problems
+from api.models import Body, Limit, Name, Offset, problems, storable
 from jobs import models
 from storage import models as registry
 from storage.models import Model
 from storage.workbench import workbench
 
 router = APIRouter(tags=["models"])
+Alias = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=registry.MAX_NAME),
+    AfterValidator(storable),
+]
+"""A name that one version of a model has, such as champion."""
 
 
 class ListedModel(BaseModel):
@@ -36,6 +42,12 @@ class ListedModel(BaseModel):
     deployed_at: datetime | None
     figures: dict[str, Any]
     checksum: str
+
+
+class NewAlias(Body):
+    """A name that one version of a model has at a time, such as champion."""
+
+    alias: Alias
 
 
 class ModelPage(BaseModel):
@@ -89,13 +101,10 @@ def deploy(model_id: Name, lead: Lead) -> ListedModel:
 
 @router.post("/models/{model_id}/rollback", responses=problems(404, 409, 503))
 def roll_back(model_id: Name, lead: Lead) -> ListedModel:
-    """Take this version, which is deployed, back; answers the one that was deployed before and is again."""
-    model = _known(model_id)
-    if model.status != "deployed":
-        raise HTTPException(
-            409, f"{model.name} {model.version} is not deployed: there is nothing to roll back."
-        )
-    return ListedModel.model_validate(registry.roll_back(workbench().store, model.name, lead.id))
+    """Take this version, which is deployed, back; answers the one that was deployed before and is again. 503 where that
+    one's files are damaged."""
+    _known(model_id)
+    return ListedModel.model_validate(models.roll_back(workbench(), model_id, lead.id))
 
 
 @router.post("/models/{model_id}/archive", responses=problems(404, 409))
@@ -103,6 +112,27 @@ def archive(model_id: Name, lead: Lead) -> ListedModel:
     """Put a version out of use; not while it is deployed."""
     _known(model_id)
     return ListedModel.model_validate(registry.archive(workbench().store, model_id, lead.id))
+
+
+@router.post("/models/{model_id}/restore", responses=problems(404, 409))
+def restore(model_id: Name, lead: Lead) -> ListedModel:
+    """Take a version out of the archive, to testing."""
+    _known(model_id)
+    return ListedModel.model_validate(registry.restore(workbench().store, model_id, lead.id))
+
+
+@router.post("/models/{model_id}/aliases", responses=problems(404))
+def set_alias(model_id: Name, new: NewAlias, lead: Lead) -> ListedModel:
+    """Put an alias on a version, away from the version of its name that had it."""
+    _known(model_id)
+    return ListedModel.model_validate(registry.set_alias(workbench().store, model_id, new.alias, lead.id))
+
+
+@router.delete("/models/{model_id}/aliases", responses=problems(404, 409))
+def drop_alias(model_id: Name, alias: Alias, lead: Lead) -> ListedModel:
+    """Take an alias off a version. 409 where it does not have it."""
+    _known(model_id)
+    return ListedModel.model_validate(registry.drop_alias(workbench().store, model_id, alias, lead.id))
 
 
 def _known(model_id: str) -> Model:

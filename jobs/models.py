@@ -1,6 +1,6 @@
 """Models and probes from finished run directories into the registry: what ``ingest`` does for training and evaluation.
 
-``jobs.learning`` starts these jobs (start_training, start_calibration, start_evaluation).
+``jobs.learning`` starts these jobs (start_training, start_on_model).
 
 inputs/preferences.parquet      what the job learns from or is tested on (storage.learning.freeze)
 inputs/registration.json        for train-reward and calibrate ``name`` and ``parent_id``, for evaluate ``model_id``
@@ -67,6 +67,25 @@ def deploy(bench: Workbench, model_id: str, actor: str) -> Model:
     """Deploy a model whose files are whole. Raises RewardError where they are not, ModelError as the registry does."""
     verified(bench, models.get(bench.store, model_id))
     return models.deploy(bench.store, model_id, actor)
+
+
+def roll_back(bench: Workbench, model_id: str, actor: str) -> Model:
+    """Roll a deployed model back to the one deployed before it, whose files are whole.
+
+    Raises RewardError where they are not, ModelError where the model is not deployed or none was before it.
+    """
+    model = models.get(bench.store, model_id)
+    if model.status != "deployed":
+        raise ModelError(f"{model.name} {model.version} is not deployed: there is nothing to roll back.")
+    before = models.deployed_before(bench.store, model.name)
+    try:
+        verified(bench, before)
+    except RewardError as error:
+        raise RewardError(
+            f"{model.name} {model.version} stays deployed, as the version before it is damaged. {error} To go further back, "
+            f"archive {before.version} and roll back again."
+        ) from None
+    return models.roll_back(bench.store, model.name, actor)
 
 
 def take_model(bench: Workbench, job: JobRow, run: Run) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.rewards.base import RewardError
 from core.roles import Identity
-from jobs.models import deploy
+from jobs.models import deploy, roll_back
 from pages._report import plain
 from pages._session import read, require
 from storage import models
@@ -34,7 +34,7 @@ ACTIONS = {
     "Roll back": Action(
         ":material/undo:",
         "The version that was deployed before this one is deployed again, and answers from the next request on.",
-        lambda model, actor: models.roll_back(workbench().store, model.name, actor),
+        lambda model, actor: roll_back(workbench(), model.id, actor),
     ),
     "Archive": Action(
         ":material/inventory_2:",

@@ -128,6 +128,12 @@ def deploy(store: Store, model_id: str, actor: str) -> Model:
         return _deploy(session, model, actor, "deploy")
 
 
+def deployed_before(store: Store, name: str) -> Model:
+    """What ``roll_back`` would deploy again. Raises ModelError as it does."""
+    with store.reading() as session:
+        return _deployed_before(session, name)
+
+
 def roll_back(store: Store, name: str, actor: str) -> Model:
     """Deploy again what was deployed before the version of that name that is deployed now; returns it.
 
@@ -135,17 +141,7 @@ def roll_back(store: Store, name: str, actor: str) -> Model:
     go back from or to.
     """
     with store.writing() as session:
-        models = {model.id: model for model in _standing(session, name)}
-        current = next((m for m in models.values() if m.status == "deployed"), None)
-        if current is None:
-            raise ModelError(f"No version of {name!r} is deployed, so there is nothing to roll back.")
-        others = {m.id for m in models.values() if m.status != "archived"} - {current.id}
-        before = [key for key in _deployments(session, list(models)) if key in others]
-        if not before:
-            raise ModelError(
-                f"No version of {name!r} was deployed before {current.version}; deploy one by its version."
-            )
-        return _deploy(session, models[before[-1]], actor, "roll back")
+        return _deploy(session, _deployed_before(session, name), actor, "roll back")
 
 
 def archive(store: Store, model_id: str, actor: str) -> Model:
@@ -389,6 +385,20 @@ def _events(session: Session, model_ids: Sequence[str]) -> Sequence[ModelEventRo
     """The events of models, oldest first."""
     query = select(ModelEventRow).where(col(ModelEventRow.model_id).in_(model_ids))
     return session.exec(query.order_by(col(ModelEventRow.occurred_at))).all()
+
+
+def _deployed_before(session: Session, name: str) -> Model:
+    models = {model.id: model for model in _standing(session, name)}
+    current = next((m for m in models.values() if m.status == "deployed"), None)
+    if current is None:
+        raise ModelError(f"No version of {name!r} is deployed, so there is nothing to roll back.")
+    others = {m.id for m in models.values() if m.status != "archived"} - {current.id}
+    before = [key for key in _deployments(session, list(models)) if key in others]
+    if not before:
+        raise ModelError(
+            f"No version of {name!r} was deployed before {current.version}; deploy one by its version."
+        )
+    return models[before[-1]]
 
 
 def _deployments(session: Session, model_ids: Sequence[str]) -> list[str]:

@@ -49,6 +49,9 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, object]]] = {
     ("POST", "/models/{model_id}/deploy"): ("lead", {}),
     ("POST", "/models/{model_id}/rollback"): ("lead", {}),
     ("POST", "/models/{model_id}/archive"): ("lead", {}),
+    ("POST", "/models/{model_id}/restore"): ("lead", {}),
+    ("POST", "/models/{model_id}/aliases"): ("lead", {"json": {"alias": "champion"}}),
+    ("DELETE", "/models/{model_id}/aliases"): ("lead", {"params": {"alias": "champion"}}),
 }
 
 

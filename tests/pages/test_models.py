@@ -143,6 +143,22 @@ def test_a_version_whose_files_are_damaged_is_not_deployed(two: Workbench) -> No
     assert str(two.settings.data_dir) not in said and models.deployed(two.store) is None
 
 
+def test_a_version_whose_files_are_damaged_is_not_rolled_back_to(two: Workbench) -> None:
+    first, second = (models.get(two.store, key) for key in ids(two))
+    for model in (first, second):
+        models.deploy(two.store, model.id, "ann")
+    damaged = two.settings.data_dir / first.path / "model.safetensors"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"damaged")
+    at = press(press(opened(), f"Roll back {second.id}"), "models confirm")
+    said = at.error[0].value.replace("\\", "")
+    assert "votes 1.1.0 stays deployed" in said and "votes 1.0.0/model.safetensors is not the file" in said
+    assert models.deployed(two.store).id == second.id  # type: ignore[union-attr]
+    damaged.write_bytes(whole)
+    press(at, "models confirm")
+    assert models.deployed(two.store).id == first.id  # type: ignore[union-attr]
+
+
 def test_a_researcher_looks_and_changes_nothing(two: Workbench, sign_in: Any) -> None:
     sign_in("researcher")
     at = AppTest.from_file(str(PAGES / "models.py"), default_timeout=30)
