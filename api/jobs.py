@@ -11,6 +11,7 @@ from api.access import Lead, Researcher
 from api.models import Body, Limit, Name, Offset, problems
 from core.labels import Method, Policy
 from core.preferences import Ties
+from core.rewards.settings import TransformerSettings
 from jobs import ingest, learning
 from jobs.launcher import Status
 from jobs.protocol import JobError, metrics
@@ -78,6 +79,11 @@ class TrainReward(NewJob):
     learning_curve: bool | None = Field(
         None, description="Whether accuracy against the number of labels is measured too."
     )
+    settings: TransformerSettings | None = Field(
+        None,
+        description="Of the method transformer; trl has learning_rate, batch and tokens of these, with defaults of its own, "
+        "and sbert none. One that the method does not have is refused.",
+    )
     parent: Name | None = Field(
         None, description="The id of the model it descends from; a transformer is trained on from it."
     )
@@ -85,19 +91,11 @@ class TrainReward(NewJob):
 
 
 class OnModel(NewJob):
+    """On pairs that a model was not trained on: calibrate it anew, which makes the next version of its name, or evaluate
+    it, that is hold its predictions against what people said."""
+
+    kind: Literal["calibrate", "evaluate"]
     model: Name = Field(description="The model's id.")
-
-
-class Calibrate(OnModel):
-    """Calibrate a model anew on pairs it was not trained on; it becomes the next version of its name."""
-
-    kind: Literal["calibrate"]
-
-
-class Evaluate(OnModel):
-    """Hold a model's predictions of pairs it was not trained on against what people said: a probe."""
-
-    kind: Literal["evaluate"]
 
 
 class ListedJob(BaseModel):
@@ -144,9 +142,7 @@ class JobPage(BaseModel):
 
 
 @router.post("/jobs", status_code=201, responses=problems(404, 409, 503))
-def start_job(
-    new: Annotated[TrainReward | Calibrate | Evaluate, Field(discriminator="kind")], lead: Lead
-) -> ListedJob:
+def start_job(new: Annotated[TrainReward | OnModel, Field(discriminator="kind")], lead: Lead) -> ListedJob:
     """Queue a job on the labels as they stand now. 422 says what is wrong or how many labels are missing."""
     bench = workbench()
     try:
@@ -162,12 +158,11 @@ def start_job(
                     emphasise=new.emphasise,
                     model=new.base,
                     **new.model_dump(include=SETTINGS),
+                    **(new.settings.model_dump(exclude_unset=True) if new.settings else {}),
                     **new.chosen(),
                 )
-            case Calibrate():
-                job = learning.start_calibration(bench, _known(new.model), lead.id, **new.chosen())
-            case Evaluate():
-                job = learning.start_evaluation(bench, _known(new.model), lead.id, **new.chosen())
+            case OnModel():
+                job = learning.start_on_model(bench, new.kind, _known(new.model), lead.id, **new.chosen())
     except (CampaignError, ModelError):
         raise
     except (JobError, ValueError) as error:

@@ -1,7 +1,9 @@
 """Trainings, calibrations and evaluations on what people said, as a page or a route starts them."""
 
+from typing import Literal
+
 from core.labels import LOST, Policy
-from jobs import calibrate, evaluate, ingest, models, train_reward
+from jobs import evaluate, ingest, models, train_reward
 from jobs.protocol import JobError, Row
 from storage import campaigns, learning
 from storage import models as registry
@@ -33,7 +35,8 @@ def start_training(
     ``jobs.train_reward.arguments``: method, model, epochs, seed, ...; None is the default.
 
     Raises JobError where there are too few labels (it says how many are missing), ValueError for a setting that is
-    wrong, RewardError where the files of ``parent_id`` are damaged, ModelError and CampaignError for what there is not.
+    wrong or that the method does not have, RewardError where the files of ``parent_id`` are damaged, ModelError and
+    CampaignError for what there is not.
     """
     name = name.strip()
     if not 0 < len(name) <= LONGEST_NAME:
@@ -71,8 +74,9 @@ def start_training(
     )
 
 
-def start_calibration(
+def start_on_model(
     bench: Workbench,
+    kind: Literal["calibrate", "evaluate"],
     model_id: str,
     actor: str,
     *,
@@ -82,46 +86,12 @@ def start_calibration(
     priority: int = 0,
     time_limit: float | None = None,
 ) -> JobRow:
-    """Queue the calibration of a model anew, on pairs it was not trained on; it becomes the next version of its name.
+    """Queue a job on pairs that a model was not trained on.
 
-    Without a ``policy`` it is the one the model was trained under. Raises as ``start_training`` does.
+    ``calibrate`` calibrates it anew, and what comes out is the next version of its name; ``evaluate`` is a probe: the
+    model's predictions held against what people said. Without a ``policy`` it is the one the model was trained under.
+    Raises as ``start_training`` does.
     """
-    return _start_on(
-        bench, calibrate.KIND, model_id, actor, campaign_id, category, policy, priority, time_limit
-    )
-
-
-def start_evaluation(
-    bench: Workbench,
-    model_id: str,
-    actor: str,
-    *,
-    campaign_id: str | None = None,
-    category: str | None = None,
-    policy: Policy | None = None,
-    priority: int = 0,
-    time_limit: float | None = None,
-) -> JobRow:
-    """Queue a probe: a model's predictions of pairs it was not trained on, held against what people said.
-
-    Without a ``policy`` it is the one the model was trained under. Raises as ``start_training`` does.
-    """
-    return _start_on(
-        bench, evaluate.KIND, model_id, actor, campaign_id, category, policy, priority, time_limit
-    )
-
-
-def _start_on(
-    bench: Workbench,
-    kind: str,
-    model_id: str,
-    actor: str,
-    campaign_id: str | None,
-    category: str | None,
-    policy: Policy | None,
-    priority: int,
-    time_limit: float | None,
-) -> JobRow:
     model = registry.get(bench.store, model_id)
     if model.figures.get("trained_on") == "ratings":
         raise JobError(f"{model.name} {model.version} was trained on ratings, and the store has pairs.")

@@ -42,6 +42,7 @@ from core.rewards.base import (
     sigmoid,
 )
 from core.rewards.report import by_category, described, differences, figures_of, longer_wins, predictions_of
+from core.rewards.settings import OF_METHOD, resolved
 from core.settings import Settings, SettingsError, load
 from jobs import inputs
 from jobs.inputs import Stopped
@@ -79,7 +80,10 @@ class Trained:
 
 
 def arguments(**chosen: Any) -> Row:
-    """What job.json says of this job: DEFAULTS with what was chosen. Raises ValueError for a value that is wrong."""
+    """What job.json says of this job: DEFAULTS and the settings of its method, with what was chosen.
+
+    Raises ValueError, which names the setting, for a value that is wrong and for a setting that the method does not have.
+    """
     told = {**DEFAULTS, **{name: value for name, value in chosen.items() if value is not None}}
     for name, allowed in (("method", tuple(METHODS)), ("ties", get_args(Ties))):
         if told[name] not in allowed:
@@ -103,10 +107,12 @@ def arguments(**chosen: Any) -> Row:
         raise ValueError(
             f"from: the method {told['method']} cannot train on from an earlier model, only transformer can."
         )
-    unknown = told.keys() - DEFAULTS.keys()
-    if told["method"] == "sbert" and unknown:
-        raise ValueError(f"The method sbert has no setting {min(unknown)!r}; it has {', '.join(DEFAULTS)}.")
-    return told
+    known = OF_METHOD[told["method"]].model_fields
+    if unknown := told.keys() - DEFAULTS.keys() - known.keys():
+        raise ValueError(
+            f"The method {told['method']} has no setting {min(unknown)!r}; it has {', '.join([*DEFAULTS, *known])}."
+        )
+    return {**told, **resolved(told["method"], {name: told[name] for name in known if name in told})}
 
 
 def work(run: Run, should_stop: Callable[[], bool]) -> Row:
@@ -268,11 +274,6 @@ def _fitted(
         _say_cut(cut, found)
         return Trained(fitted.reward, fitted.variants, {"cut": cut, **fitted.settings})
     method = import_module(METHODS[told["method"]])
-    if unknown := told.keys() - DEFAULTS.keys() - method.SETTINGS.keys():
-        raise JobError(
-            f"The method {told['method']} has no setting {min(unknown)!r}; besides those of every method it has "
-            f"{', '.join(method.SETTINGS)}."
-        )
     try:
         reward, details = method.fit(
             train,

@@ -12,7 +12,7 @@ from core.labels import LOST, Policy
 from core.rewards.base import RewardError
 from core.roles import Identity
 from jobs import evaluate, ingest
-from jobs.learning import start_evaluation
+from jobs.learning import start_on_model
 from jobs.protocol import JobError
 from pages._held_out import BINS
 from pages._job import Listed, is_under_way, jobs
@@ -76,7 +76,7 @@ def _start(model: Model, wanted: Policy, actor: str) -> None:
     if any(is_under_way(*one) for one in _jobs(model)):
         return
     try:
-        start_evaluation(workbench(), model.id, actor, campaign_id=campaign().id, policy=wanted)
+        start_on_model(workbench(), evaluate.KIND, model.id, actor, campaign_id=campaign().id, policy=wanted)
     except (JobError, RewardError, ValueError) as error:
         st.error(plain(str(error)), icon=":material/error:")
 

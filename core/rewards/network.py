@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,51 +16,13 @@ from transformers.utils.logging import disable_progress_bar
 
 from core.ratings import FloatArray
 from core.rewards.base import Encoders, RewardError
+from core.rewards.settings import Recipe, Settings
 from core.rewards.texts import Texts
 from core.surface import NAMES
 
 METHOD = "transformer"
-Recipe = Literal["probed", "plain"]
 _HIDDEN = 256
 _WEIGHTS, _CONFIG = "weights.safetensors", "reward.json"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train.
-
-    ``trained`` top layers learn, of those that are kept (``probed``); ``plain`` trains all. ``batch`` counts texts,
-    ``accumulate`` the batches to a step. ``tokens`` is the most that is read of an answer, from its beginning;
-    ``prompt_tokens`` of its prompt, from the end. After ``patience`` epochs in which the log loss on ``stop_share`` of
-    the training groups is no better, training ends; the best epoch counts. A checkpoint is written every
-    ``checkpoint_seconds``.
-    """
-
-    recipe: Recipe = "probed"
-    epochs: int = 3
-    seed: int = 0
-    learning_rate: float = 3e-5
-    head_rate: float = 3e-4
-    weight_decay: float = 0.01
-    trained: int = 0
-    batch: int = 32
-    accumulate: int = 1
-    tokens: int = 256
-    prompt_tokens: int = 0
-    surface: bool = True
-    stop_share: float = 0.1
-    patience: int = 2
-    checkpoint_seconds: float = 30.0
-
-    def __post_init__(self) -> None:
-        """Raises RewardError for a value that cannot be."""
-        if self.recipe not in get_args(Recipe):
-            raise RewardError(f"recipe is {self.recipe!r}; it must be probed or plain.")
-        for name, least in (("epochs", 0), ("trained", 0), ("batch", 2), ("accumulate", 1), ("tokens", 8)):
-            if getattr(self, name) < least:
-                raise RewardError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
-        if not 0 <= self.stop_share < 0.9:
-            raise RewardError(f"stop_share is {self.stop_share}; it must be a number from 0 to 0.9.")
 
 
 class Net(nn.Module):  # type: ignore[misc]
@@ -149,7 +111,7 @@ class TransformerReward:
         self.tokenizer.save_pretrained(directory)
         described = {
             "base": self.base,
-            "settings": asdict(self.settings),
+            "settings": self.settings.model_dump(),
             "surface_features": list(NAMES) if self.settings.surface else [],
         }
         (directory / _CONFIG).write_text(json.dumps(described, indent=1), encoding="utf-8")

@@ -19,7 +19,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +37,12 @@ from core.ratings import FloatArray
 from core.rewards.base import Interrupted, RewardError, sigmoid
 from core.rewards.base import load as load_predictor
 from core.rewards.checkpoints import Checkpoint, Checkpoints
-from core.rewards.network import Settings, TransformerReward, autocast, load, pretrained
+from core.rewards.network import TransformerReward, autocast, load, pretrained
+from core.rewards.settings import Settings
 from core.rewards.texts import Ints, batches
 
-__all__ = ["SETTINGS", "fit", "load", "train"]
+__all__ = ["fit", "load", "train"]
 
-SETTINGS: Mapping[str, Any] = asdict(Settings())
-"""The settings of this method, and what they are unless they are told."""
 RIDGES = (300.0, 1000.0, 3000.0, 10_000.0)
 """Precisions of the probe's weights, chosen from by cross-validation over groups."""
 
@@ -66,7 +64,7 @@ def fit(
     With ``from``, the folder or run of an earlier model of this method, that is trained on from; its form, that is its recipe,
     the tokens it reads and its surface features, stays.
     """
-    settings = Settings(**{name: told[name] for name in SETTINGS if told.get(name) is not None})
+    settings = Settings(**{name: told[name] for name in Settings.model_fields if name in told})
     if told.get("from") is None:
         start = pretrained(folder, told["model"], settings)
     else:
@@ -77,7 +75,7 @@ def fit(
             )
         start = earlier
         form = ("recipe", "tokens", "prompt_tokens", "surface")
-        start.settings = replace(settings, **{name: getattr(earlier.settings, name) for name in form})
+        start.settings = settings.model_copy(update={name: getattr(earlier.settings, name) for name in form})
     return train(pairs, start, checkpoints, None, on_progress, on_metric, should_stop)
 
 
@@ -139,7 +137,7 @@ class _Training:
         self.best: dict[str, Tensor] = {}
         self.still: Tensor | None = None
         """z of every text, where the encoder does not learn."""
-        told: list[Any] = [asdict(replace(self.settings, checkpoint_seconds=0.0)), reward.base]
+        told: list[Any] = [self.settings.model_dump(exclude={"checkpoint_seconds"}), reward.base]
         told += [[pair.prompt, pair.response_a, pair.response_b, pair.target, pair.weight] for pair in pairs]
         told.append(self.margin.tolist())
         fingerprint = hashlib.sha256(json.dumps(told).encode("utf-8", "surrogatepass")).hexdigest()

@@ -22,10 +22,9 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from core.preferences import Preference
 from core.ratings import FloatArray
 from core.rewards.base import Encoders, RewardError
+from core.rewards.settings import TrlSettings
 
 METHOD = "trl"
-SETTINGS: Mapping[str, Any] = {"learning_rate": 5e-5, "batch": 16, "tokens": 256}
-"""The settings this method has beside those of every method, and what they are unless they are told; a batch is of pairs."""
 _WEIGHTS, _CONFIG = "weights.safetensors", "reward.json"
 
 
@@ -89,7 +88,7 @@ def fit(
     on_metric: Callable[..., None] = lambda **values: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[TrlReward, dict[str, Any]]:
-    """Train the encoder in ``folder``, called ``told["model"]``, for ``told["epochs"]``; see SETTINGS.
+    """Train the encoder in ``folder``, called ``told["model"]``, for ``told["epochs"]``; see TrlSettings.
 
     RewardTrainer's checkpoints hold pickles, so none are kept: a training that is stopped begins anew, and
     ``checkpoints`` stays empty. Raises RewardError where the encoder cannot be read, the pairs can teach nothing, or the
@@ -101,7 +100,7 @@ def fit(
     from trl.trainer.reward_trainer import RewardTrainer
 
     disable_progress_bar()
-    how = {**SETTINGS, **{name: told[name] for name in SETTINGS if told.get(name) is not None}}
+    how = TrlSettings(**{name: told[name] for name in TrlSettings.model_fields if name in told}).model_dump()
     sided = [pair for pair in pairs if pair.target != 0.5]
     if not sided:
         raise RewardError(

@@ -1,13 +1,16 @@
 """Jobs over HTTP: trainings started, watched, listed, stopped, and refused with what is wrong."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.api.conftest import Learned, ended
+from tests.tiny import write_encoder
 
 SIMULATED = {"simulated": True}
+NETWORK = {"kind": "train-reward", "name": "x", "method": "transformer", "policy": SIMULATED}
 
 
 def test_a_training_as_it_ended(learned: Learned) -> None:
@@ -64,6 +67,28 @@ def test_an_encoder_there_is_not_fails_the_job_with_the_reason(asking: httpx.Cli
     assert told["reason"] in asking.get(f"/jobs/{told['id']}/log").text
 
 
+def test_a_network_is_trained_with_the_settings_that_were_asked_for(
+    asking: httpx.Client, tmp_path: Path
+) -> None:
+    chosen = {
+        "recipe": "plain",
+        "batch": 8,
+        "learning_rate": 1e-3,
+        "patience": 0,
+        "stop_share": 0,
+        "tokens": 16,
+    }
+    body = {**NETWORK, "base": str(write_encoder(tmp_path)), "epochs": 1, "refit": False, "settings": chosen}
+    told = ended(asking, asking.post("/jobs", json=body).json()["id"])
+    assert told["state"] == "done", told["reason"]
+    usual = {"head_rate": 3e-4, "accumulate": 1, "trained": 0, "weight_decay": 0.01}
+    assert told["arguments"].items() >= {**chosen, **usual, "epochs": 1, "refit": False}.items()
+    steps = [metric for metric in told["metrics"] if "loss" in metric]
+    assert {metric["epoch"] for metric in steps} == {1} and 0 < steps[0]["learning_rate"] <= 1e-3
+    assert told["result"]["details"]["layers"] == 3, "the plain recipe keeps every layer"
+    asking.post(f"/models/{told['model_id']}/archive").raise_for_status()
+
+
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
@@ -80,6 +105,23 @@ def test_an_encoder_there_is_not_fails_the_job_with_the_reason(asking: httpx.Cli
         ({"kind": "train-reward", "name": "x", "time_limit": -1}, 422, "greater than 0"),
         ({"kind": "train-reward", "name": "x", "policy": {"ties": "double"}}, 422, "'half' or 'drop'"),
         ({"kind": "train-reward", "name": "x", "model": "y"}, 422, "Extra inputs"),
+        ({**NETWORK, "settings": {"batch": 1}}, 422, "settings.batch: Input should be greater than or equal to 2"),
+        ({**NETWORK, "settings": {"recipe": "magic"}}, 422, "settings.recipe: Input should be 'probed' or 'plain'"),
+        ({**NETWORK, "settings": {"head_rate": 0}}, 422, "settings.head_rate: Input should be greater than 0"),
+        ({**NETWORK, "settings": {"stop_share": 0.9}}, 422, "settings.stop_share: Input should be less than 0.9"),
+        ({**NETWORK, "settings": {"tokens": "many"}}, 422, "settings.tokens: Input should be a valid integer"),
+        ({**NETWORK, "settings": {"dropout": 0.1}}, 422, "settings.dropout: Extra inputs"),
+        ({**NETWORK, "settings": [1]}, 422, "settings: Input should be a valid dictionary"),
+        (
+            {**NETWORK, "method": "trl", "settings": {"batch": 8, "head_rate": 1e-4}},
+            422,
+            "The method trl has no setting 'head_rate'; it has method, model, epochs,",
+        ),
+        (
+            {**NETWORK, "method": "sbert", "settings": {"recipe": "plain"}},
+            422,
+            "The method sbert has no setting 'recipe'; it has",
+        ),
         ({"kind": "train-reward", "name": "x"}, 422, "there are 0, so 15 more are needed. Of 72 pairs 72 are left out"),
         (
             {"kind": "train-reward", "name": "x", "category": "cooking", "policy": SIMULATED},

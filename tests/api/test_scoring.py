@@ -9,12 +9,11 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
-from schemathesis import APIOperation, Case
+from schemathesis import APIOperation
 
 from api.main import api
 from tests.api.conftest import Learned, ended
-from tests.api.test_schema import CHECKS
+from tests.api.documented import answers_as_documented
 
 LONG = "The answer is forty-two, and here is why, step by step: first, six times seven; then, nothing else."
 SHORT = "idk"
@@ -191,15 +190,4 @@ OPERATIONS = [
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_a_model_answers_as_documented(learned: Learned, operation: APIOperation) -> None:
-    @given(case=operation.as_strategy())
-    @settings(
-        max_examples=25,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        derandomize=True,
-        database=None,
-    )
-    def answers(case: Case) -> None:
-        case.call_and_validate(base_url=f"{learned.server.url}/api", checks=CHECKS)
-
-    answers()
+    answers_as_documented(learned.server, operation)

@@ -2,44 +2,25 @@
 
 import gzip
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from core.calibrators import Identity
 from core.preferences import Preference
 from core.rewards import base, transformer
 from core.rewards.base import Interrupted, RewardError, VotePredictor
-from core.rewards.network import Recipe, Settings, TransformerReward, pretrained
+from core.rewards.network import TransformerReward, pretrained
+from core.rewards.settings import Recipe, Settings
 from core.rewards.texts import batches
 from core.rewards.transformer import bradley_terry, fit, train
+from tests.tiny import WORDS, write_encoder
 
-WORDS = [
-    "good",
-    "fine",
-    "clear",
-    "kind",
-    "bad",
-    "poor",
-    "vague",
-    "rude",
-    "a",
-    "the",
-    "of",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-]
 GOOD, BAD, REST = WORDS[:4], WORDS[4:8], WORDS[8:]
 QUICK = Settings(
     surface=False,
@@ -55,30 +36,7 @@ QUICK = Settings(
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An encoder with three layers of random weights and a tokenizer of a few words."""
-    folder = tmp_path_factory.mktemp("tiny")
-    words = Tokenizer(
-        models.WordLevel({w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}, "[UNK]")
-    )
-    words.normalizer, words.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(
-        tokenizer_object=words,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-    ).save_pretrained(folder)
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    size = {
-        "hidden_size": 32,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 2,
-        "intermediate_size": 64,
-        "vocab_size": 40,
-    }
-    BertModel(BertConfig(max_position_embeddings=64, **size)).save_pretrained(folder)
-    return folder
+    return write_encoder(tmp_path_factory.mktemp("tiny"))
 
 
 def pairs(count: int, seed: int = 0, groups: int = 12) -> list[Preference]:
@@ -99,6 +57,10 @@ def pairs(count: int, seed: int = 0, groups: int = 12) -> list[Preference]:
             Preference(f"p{i}", f"one {g}", texts[g][a], texts[g][b], float(a > b), 1.0, f"g{g}", "x")
         )
     return made
+
+
+def quick(**changed: Any) -> Settings:
+    return Settings(**{**QUICK.model_dump(), **changed})
 
 
 def start(folder: Path, settings: Settings = QUICK) -> TransformerReward:
@@ -123,7 +85,7 @@ def test_the_loss_is_that_of_bradley_and_terry() -> None:
 def test_it_learns_what_people_prefer_and_is_read_back_the_same(
     tiny: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
-    reward, told = train(pairs(300), start(tiny, replace(QUICK, recipe=recipe, epochs=8)), tmp_path / "c")
+    reward, told = train(pairs(300), start(tiny, quick(recipe=recipe, epochs=8)), tmp_path / "c")
     fresh = pairs(200, seed=1)
     assert right(reward, fresh) > 0.9
     assert told["layers"] == (2 if recipe == "probed" else 3)
@@ -186,7 +148,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(tiny: Path, tmp_path: Path) 
 
 
 def test_a_loss_that_is_not_a_number_is_said(tiny: Path, tmp_path: Path) -> None:
-    broken = start(tiny, replace(QUICK, recipe="plain", stop_share=0.0))
+    broken = start(tiny, quick(recipe="plain", stop_share=0.0))
     with torch.no_grad():
         broken.net.mlp[1].weight[0, 0] = float("nan")
     with pytest.raises(RewardError, match=r"loss at step 1 is not a number.*smaller learning rate"):
@@ -199,7 +161,7 @@ def test_ties_alone_teach_nothing(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_soft_labels_keep_the_reward_small(tiny: Path, tmp_path: Path) -> None:
-    data, probe = pairs(200), replace(QUICK, epochs=0)
+    data, probe = pairs(200), quick(epochs=0)
     soft = [replace(p, target=0.25 + 0.5 * p.target) for p in data]
     sharp, _ = train(data, start(tiny, probe), tmp_path / "sharp")
     gentle, _ = train(soft, start(tiny, probe), tmp_path / "soft")
@@ -210,7 +172,7 @@ def test_soft_labels_keep_the_reward_small(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_long_texts_are_counted_and_read_from_the_answers_beginning_and_the_prompts_end(tiny: Path) -> None:
-    reward = start(tiny, replace(QUICK, tokens=8, prompt_tokens=2, recipe="plain"))
+    reward = start(tiny, quick(tokens=8, prompt_tokens=2, recipe="plain"))
     answer = "one two three four five six"
     assert reward.cut(["a", "a a a"], [answer, answer + " seven"]) == 1
     scored = reward.score(["bad good fine", "good fine", "good bad"], [answer + " seven", answer, answer])
@@ -225,7 +187,7 @@ def test_surface_features_are_part_of_the_head(tiny: Path, tmp_path: Path) -> No
         for i, p in enumerate(pairs(60))
     ]
     for surface, expected in ((False, 0.5), (True, 1.0)):
-        settings = replace(QUICK, surface=surface, epochs=0)
+        settings = quick(surface=surface, epochs=0)
         reward, _ = train(data, start(tiny, settings), tmp_path / str(surface))
         prompts = [""] * 3
         louder = reward.score(prompts, shouts[1::2]) - reward.score(prompts, shouts[::2])
@@ -235,14 +197,14 @@ def test_surface_features_are_part_of_the_head(tiny: Path, tmp_path: Path) -> No
 def test_an_earlier_model_can_be_trained_on(tiny: Path, tmp_path: Path) -> None:
     first, _ = train(pairs(100), start(tiny), tmp_path / "first")
     before = first.score(["one 1"], ["good bad"])
-    first.settings = replace(first.settings, epochs=0)
+    first.settings = quick(epochs=0)
     second, told = train(pairs(100, seed=2), first, tmp_path / "second")
     assert told["ridge"] is None
     assert second.score(["one 1"], ["good bad"]) == pytest.approx(before, abs=1e-6)
 
 
 def test_a_job_can_train_on_from_an_earlier_model(tiny: Path, tmp_path: Path) -> None:
-    told = {**asdict(QUICK), "model": "tiny"}
+    told = {**QUICK.model_dump(), "model": "tiny"}
     reward, _ = fit(pairs(100), told, tiny, tmp_path / "first")
     earlier = tmp_path / "run" / "artifacts" / "model"
     VotePredictor(reward, Identity()).save(earlier)
@@ -293,8 +255,6 @@ def test_a_folder_that_is_no_model_is_said(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(RewardError, match="cannot be loaded"):
         pretrained(tmp_path, "mine", QUICK)
-    with pytest.raises(RewardError, match="epochs"):
-        Settings(epochs=-1)
 
 
 @pytest.mark.slow

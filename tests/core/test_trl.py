@@ -5,9 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 pytest.importorskip("trl", reason="the method trl needs the package trl (requirements-dev.txt)")
 
@@ -16,6 +13,7 @@ from core.preferences import Preference
 from core.rewards import base
 from core.rewards.base import RewardError, VotePredictor
 from core.rewards.trl import fit
+from tests.tiny import write_encoder
 
 WORDS = ["good", "fine", "bad", "poor", "one", "two", "three", "four", "five", "six"]
 TOLD = {"model": "tiny", "epochs": 6, "seed": 0, "learning_rate": 3e-3, "batch": 8, "tokens": 12}
@@ -23,20 +21,7 @@ TOLD = {"model": "tiny", "epochs": 6, "seed": 0, "learning_rate": 3e-3, "batch":
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    torch.set_num_threads(1)
-    known = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
-    words = Tokenizer(models.WordLevel(known, "[UNK]"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    special = {
-        f"{name}_token": f"[{token}]"
-        for name, token in (("pad", "PAD"), ("unk", "UNK"), ("cls", "CLS"), ("sep", "SEP"))
-    }
-    PreTrainedTokenizerFast(tokenizer_object=words, **special).save_pretrained(folder)
-    torch.manual_seed(0)
-    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    BertModel(BertConfig(vocab_size=20, max_position_embeddings=64, **size)).save_pretrained(folder)
-    return folder
+    return write_encoder(tmp_path_factory.mktemp("tiny"), WORDS, layers=2)
 
 
 def pairs(count: int, seed: int) -> list[Preference]:

@@ -55,7 +55,11 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 
 def write(path: Path, rows: Rows) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_text(path: Path, text: str) -> Path:
+    path.write_text(text)
     return path
 
 
@@ -351,16 +355,25 @@ def test_what_cannot_be_trained_fails_with_the_reason_and_leaves_no_model(
     [
         (["--data", "none.jsonl"], "none.jsonl"),
         (["--data", "{data}", "--epochs", "0"], "epochs is 0; it must be a whole number, 1 or more"),
-        (["--data", "{data}", "--config", "{config}"], "The method sbert has no setting 'dropout'"),
+        (["--data", "{data}", "--config", "{dropout}"], "The method sbert has no setting 'dropout'"),
+        (["--data", "{data}", "--config", "{plain}"], "The method sbert has no setting 'recipe'"),
+        (
+            ["--data", "{data}", "--config", "{plain}", "--method", "trl"],
+            "The method trl has no setting 'recipe'",
+        ),
+        (
+            ["--data", "{data}", "--config", "{batch}", "--method", "transformer"],
+            "batch is 1: Input should be greater than or equal to 2.",
+        ),
         ([], "--data FILE and --output DIR"),
     ],
 )
 def test_wrong_options_start_nothing(
     shell: Shell, tmp_path: Path, data: Path, options: list[str], reason: str
 ) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text("dropout: 0.1\n")
-    options = [option.format(data=data, config=config) for option in options]
+    configs = {"dropout": "dropout: 0.1", "plain": "recipe: plain", "batch": "batch: 1"}
+    files = {name: write_text(tmp_path / f"{name}.yaml", text) for name, text in configs.items()}
+    options = [option.format(data=data, **files) for option in options]
     code, out = shell.run("train-reward", "--output", tmp_path / "out", *options)
     assert code == 1 and reason in out and "Traceback" not in out
     assert not (tmp_path / "out" / "job.json").exists()
