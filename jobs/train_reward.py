@@ -1,7 +1,7 @@
 """Train a reward model and the vote predictor on it: fitted on one part of the prompts, calibrated on another, judged on a third.
 
-Unless told otherwise, the model that is kept is then fitted to all pairs in the same way. The figures and the predictions
-stay those of the fit that had not seen the pairs they are about. What an earlier model was fitted to is for training alone
+Unless told otherwise, the model that is kept is then fitted to all pairs, or ratings, in the same way. The figures and the
+predictions stay those of the fit that had not seen what they are about. What an earlier model was fitted to is for training alone
 when it is trained on.
 
 inputs/                         jobs.inputs
@@ -214,17 +214,21 @@ def _ratings(run: Run, told: Row, settings: Settings, should_stop: Callable[[], 
     train = [rating for rating, part in zip(rated, parts, strict=True) if part == "train"]
     texts = [sbert.join(rating.prompt, rating.response) for rating in rated]
     found.embed(texts, partial(tell, "embedding"))
-    rewards = {
-        name: sbert.fit_ratings(train, found, with_surface, threshold, told["seed"])
-        for name, with_surface in ((sbert.BOTH, True), (sbert.EMBEDDING, False))
-    }
+
+    def fit_to(some: Sequence[Rating], with_surface: bool) -> sbert.SbertReward:
+        return sbert.fit_ratings(some, found, with_surface, threshold, told["seed"])
+
+    rewards = {sbert.BOTH: fit_to(train, True), sbert.EMBEDDING: fit_to(train, False)}
     reward = rewards[sbert.BOTH if told["surface"] else sbert.EMBEDDING]
+    again = told["refit"] and len(train) < len(rated)
+    shipped = fit_to(rated, told["surface"]) if again else reward
     said = ([rating.prompt for rating in rated], [rating.response for rating in rated])
     raw = reward.score(*said)
     data = Predictions.of(sigmoid(raw), good, None, groups[:, 1])
     held, test = (np.flatnonzero(parts == part) for part in ("calibration", "test"))
     choice = choose(data.p[held], good[held], data.group[held], None, told["seed"], symmetric=False)
-    predictor = VotePredictor(reward, choice.calibrator, "ratings")
+    seen = frozenset(mark(rating.group) for rating in (rated if again else train))
+    predictor = VotePredictor(shipped, choice.calibrator, "ratings", seen=seen)
     p = choice.calibrator(data.p)
     figures = {
         **figures_of(data.with_p(p).take(test), data.p[test], of_pairs=False),
@@ -237,6 +241,7 @@ def _ratings(run: Run, told: Row, settings: Settings, should_stop: Callable[[], 
         "parts": {part: _size(parts == part, data.group) for part in PARTS},
         "total": len(rated),
         "left_out": left_out,
+        "refitted": again,
         "trained_on": "ratings",
     }
     columns = {
@@ -442,7 +447,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--refit",
         action=BooleanOptionalAction,
-        help="once the figures are known, fit the model that is kept to all pairs (default yes)",
+        help="once the figures are known, fit the model that is kept to all of the data (default yes)",
     )
     parser.add_argument(
         "--learning-curve",

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from core.rewards.base import load
+from core.preferences import Rating
+from core.rewards.base import describe, load, mark
 from jobs.protocol import Run, read_lines
 from providers.encoder import encoder
 
@@ -317,6 +318,33 @@ def test_ratings(shell: Shell) -> None:
     shell.run("score", "--model", output, "--data", write(shell.folder / "s.jsonl", rows), "--output", scored)
     good, poor = read_lines(scored / "artifacts" / "scores.jsonl")
     assert good["good"] > 0.5 > poor["good"]
+
+
+def test_the_model_of_ratings_that_is_kept_is_fitted_to_all_of_them(shell: Shell, tmp_path: Path) -> None:
+    draw = random.Random(5)
+    rows = [{**row, "rating": 6 - row["rating"]} if draw.random() < 0.1 else row for row in some_ratings(120)]
+    file = write(tmp_path / "ratings.jsonl", rows)
+    for name, options in (("kept", []), ("judged", ["--no-refit"])):
+        code, out = shell.run("train-reward", "--data", file, "--output", tmp_path / name, *options)
+        assert code == 0, out
+    kept, judged = tmp_path / "kept", tmp_path / "judged"
+    assert result(kept)["refitted"] and not result(judged)["refitted"]
+    for name in ("accuracy", "log_loss", "ece", "calibrator", "form", "parts"):
+        assert result(kept)[name] == result(judged)[name], (
+            "the figures are of the fit that had not seen the test"
+        )
+    predictions, weights = ([(run / "artifacts" / name).read_bytes() for run in (kept, judged)]
+                            for name in ("predictions.parquet", "model/weights.safetensors"))  # fmt: skip
+    assert predictions[0] == predictions[1] and weights[0] != weights[1]
+    found = pq.read_table(judged / "artifacts" / "predictions.parquet").to_pylist()
+    rated = [Rating(row["prompt"], row["response"], row["rating"]) for row in rows]
+    train = {row["pair_id"] for row in found if row["split"] == "train"}
+    assert set(describe(kept)["seen"]) == {mark(one.group) for one in rated}
+    assert set(describe(judged)["seen"]) == {mark(one.group) for one in rated if one.id in train}
+
+    whole = tmp_path / "whole"
+    shell.run("train-reward", "--data", file, "--output", whole, "--held-out", 0)
+    assert (whole / "artifacts" / "model" / "weights.safetensors").read_bytes() == weights[0]
 
 
 TIES = [{**row, "votes_chosen": 0, "votes_rejected": 0, "votes_tie": 3} for row in some_pairs(60)]
