@@ -15,7 +15,7 @@ from torch import Tensor
 
 from core.rewards.base import RewardError
 
-_STATE, _SUMS = "state.json", "checksums.json"
+_NAME, _STATE, _SUMS = "checkpoint-", "state.json", "checksums.json"
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,11 @@ class Checkpoints:
     folder: Path
     fingerprint: str
 
-    def keep(self, step: int, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint in place of the one before."""
-        draft, final = self.folder / ".draft", self.folder / f"step-{step:08d}"
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, then delete those before it: whenever the process is killed, the last one is whole."""
+        before = self._kept()
+        number = 1 + int(before[-1].name.removeprefix(_NAME)) if before else 1
+        draft, final = self.folder / ".draft", self.folder / f"{_NAME}{number:08d}"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         for group, tensors in checkpoint.tensors.items():
@@ -47,20 +49,18 @@ class Checkpoints:
         (draft / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
         for path in draft.iterdir():
             _flush(path)
-        shutil.rmtree(final, ignore_errors=True)
         draft.rename(final)
         _flush(self.folder)
-        for old in self.folder.glob("step-*"):
-            if old != final:
-                shutil.rmtree(old)
+        for old in before:
+            shutil.rmtree(old)
 
     def last(self) -> Checkpoint | None:
         """The last checkpoint; None where there is none. Raises RewardError where it is damaged, or of another training."""
-        found = sorted(self.folder.glob("step-*"))
+        found = self._kept()
         if not found:
             return None
         last = found[-1]
-        again = f"Delete {self.folder} to train from the beginning."
+        again = f"Start a new training, or delete {self.folder} to have this one begin again."
         try:
             sums = json.loads((last / _SUMS).read_bytes())
             if wrong := [name for name, expected in sums.items() if _sha256(last / name) != expected]:
@@ -75,6 +75,9 @@ class Checkpoints:
         if told != self.fingerprint:
             raise RewardError(f"The checkpoint {last} is of other data or settings. {again}")
         return Checkpoint(tensors, state)
+
+    def _kept(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{_NAME}*"))
 
 
 def _sha256(path: Path) -> str:

@@ -360,7 +360,7 @@ class _Training:
         }
         tensors = {"weights": self._changing(), "best": self.best, "optimizer": moments}
         state = {"step": self.step, "since": self.since, "history": self.history, "ridge": self.ridge}
-        self.checkpoints.keep(self.step, Checkpoint(tensors, state))
+        self.checkpoints.keep(Checkpoint(tensors, state))
 
     def _restore(self) -> bool:
         """Take up the last checkpoint, where there is one."""

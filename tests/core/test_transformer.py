@@ -133,7 +133,7 @@ def _third(count: list[int]) -> bool:
 def test_a_damaged_or_foreign_checkpoint_is_refused(tiny: Path, tmp_path: Path) -> None:
     data = pairs(100)
     train(data, start(tiny), tmp_path)
-    (last,) = tmp_path.glob("step-*")
+    (last,) = tmp_path.iterdir()
     assert {path.suffix for path in last.iterdir()} == {".json", ".safetensors"}
     with pytest.raises(RewardError, match="other data or settings"):
         train(data[:-1], start(tiny), tmp_path)

@@ -1,20 +1,23 @@
 """Real trainings of a network from the sample project: its phases, its metrics, and a version trained on from another."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.labels import Policy
 from core.rewards.base import RewardError, describe
-from jobs import ingest, learning, models
+from jobs import ingest, inputs, learning, models, train_reward
 from jobs.inputs import told
-from jobs.protocol import Run, read_lines
+from jobs.protocol import JobError, Run, read_lines
 from jobs.train_reward import ALL, arguments
 from storage import models as registry
 from storage.simulated import load_sample
 from storage.workbench import Workbench
-from tests.jobs.benches import ended
+from tests.jobs.benches import ended, until
 from tests.pages.registered import judged, version
+from tests.tiny import write_encoder
 
 Rows = list[dict[str, Any]]
 QUICK: dict[str, Any] = {"method": "transformer", "epochs": 2, "tokens": 16}
@@ -74,6 +77,55 @@ def test_a_network_goes_by_phases_and_is_trained_on_from(bench: Workbench) -> No
             bench, "helpful", "ann", policy=Policy(simulated=True), parent_id=first.id, **QUICK
         )
     assert str(bench.settings.data_dir) not in str(error.value)
+
+
+def test_a_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in its second fit; before it is started again a byte of the checkpoint is changed, and changed back."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    load_sample(bench.store, bench.desks, "test")
+    chosen: dict[str, Any] = {**QUICK, "epochs": 12, "trained": 1, "batch": 8, "patience": 12}
+    simulated, encoder = Policy(simulated=True), str(write_encoder(tmp_path / "encoder"))
+    job = learning.start_training(bench, "x", "ann", policy=simulated, model=encoder, **chosen)
+    run = ingest.run_of(bench, job)
+
+    def steps(fit: str | None) -> list[int]:
+        return [e["step"] for e in read_lines(run.events_file) if "loss" in e and e.get("fit") == fit]
+
+    until(lambda: len(steps(ALL)) > 40 or run.result(), seconds=120)
+    process = run.process()
+    assert process is not None
+    process.kill()
+    row, status = ended(bench, job)
+    assert row.state == "failed" and status.reason is not None
+    assert "SIGKILL" in status.reason and "Start it again to go on where it stopped." in status.reason
+    before, last = steps(None), steps(ALL)[-1]
+
+    [weights] = run.path.glob(f"checkpoints/{ALL}/checkpoint-*/weights.safetensors")
+    right = weights.read_bytes()
+    weights.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+    with pytest.raises(JobError, match=r"is not what was saved .* Start a new training, or delete"):
+        train_reward.work(run, lambda: False)
+    weights.write_bytes(right)
+
+    ingest.resume(bench, job, "ann")
+    row, status = ended(bench, job, seconds=120)
+    assert row.state == "done", status.reason
+    assert steps(None) == before, "the first fit was done"
+    again = steps(ALL)[last:]
+    assert 1 < again[0] <= last + 1 < again[-1], "it went on from its checkpoint"
+    assert again == [*range(again[0], again[-1] + 1)]
+
+    whole = Run.create(tmp_path / "whole", train_reward.KIND, run.job()["arguments"])
+    shutil.copy(run.inputs / inputs.PREFERENCES, whole.inputs)
+    train_reward.work(whole, lambda: False)
+    [model] = registry.listed(bench.store)
+    name = "weights.safetensors"
+    made = models.directory(bench, model) / name
+    assert made.read_bytes() == (whole.artifacts / "model" / name).read_bytes()
+    predictions = [one.artifacts / train_reward.PREDICTIONS for one in (run, whole)]
+    assert predictions[0].read_bytes() == predictions[1].read_bytes()
 
 
 def test_only_a_transformer_is_trained_on_from(bench: Workbench) -> None:
