@@ -1,6 +1,7 @@
 """What goes wrong with jobs, each with real processes: the worker, the app or both killed, disks full, files spoilt."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -189,8 +190,38 @@ def test_a_job_that_fails_says_why(jobs_bench: Workbench, how: str, says: str) -
     assert status.reason is not None and says in status.reason
 
 
-def test_a_worker_that_the_system_ended_for_want_of_memory(jobs_bench: Workbench) -> None:
-    """The system counts such kills; here one was counted less when the job began."""
+@pytest.fixture
+def little_memory() -> Iterator[Path]:
+    """A control group whose processes may have 64 MiB; the system kills one that takes more."""
+    for root, limit in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
+        group = Path("/sys/fs/cgroup", root, f"attune-test-{os.getpid()}")
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(64 * 2**20))
+            yield group
+            return
+        except OSError:
+            continue
+        finally:
+            group.rmdir()
+    pytest.skip("this account may not limit the memory of a process")
+
+
+def test_a_worker_that_the_system_ends_for_want_of_memory(jobs_bench: Workbench, little_memory: Path) -> None:
+    job = queue(jobs_bench, how="take more and more memory", steps=10_000)
+    process = ingest.run_of(jobs_bench, job).process()
+    assert process is not None
+    (little_memory / "cgroup.procs").write_text(str(process.pid))
+    row, status = ended(jobs_bench, job)
+    assert row.state == "failed"
+    assert status.reason is not None and status.reason.startswith("Memory ran out. Take a smaller batch")
+
+
+def test_a_kill_that_the_system_counted_as_one_for_want_of_memory(jobs_bench: Workbench) -> None:
+    """Where no memory can be limited: one kill fewer was counted when the job began."""
     job = queue(jobs_bench, how="steps", steps=10_000)
     run = ingest.run_of(jobs_bench, job)
     until(lambda: steps(run))

@@ -37,7 +37,10 @@ def work(run: Run, should_stop: Callable[[], bool]) -> Row:
     if told["how"] == "deaf":
         subprocess.Popen(["sleep", "600"])
     progress = Progress(run, total=steps)
+    held = []
     for step in range(steps):
+        if told["how"] == "take more and more memory":
+            held.append(b"x" * 2**22)
         if should_stop() and told["how"] != "deaf":
             break
         progress.step()
