@@ -84,7 +84,9 @@ def training_figure(events: Sequence[Mapping[str, Any]]) -> go.Figure:
         legend={"orientation": "h", "y": -0.3, "x": 0, "xanchor": "left", "yanchor": "top"},
     )
     figure.update_annotations(font={"size": 13})
-    figure.update_xaxes(title="Step", zeroline=False, gridcolor=FAINT, tickformat=",d", nticks=4)
+    figure.update_xaxes(
+        title="Step", zeroline=False, gridcolor=FAINT, tickformat=",d", nticks=5, rangemode="tozero"
+    )
     figure.update_yaxes(zeroline=False, gridcolor=FAINT, automargin=True, nticks=5)
     figure.update_yaxes(exponentformat="e", row=1, col=3)
     return figure.update_yaxes(rangemode="tozero", row=1, col=4)

@@ -90,7 +90,7 @@ def start_generation(
     return start(
         bench,
         generate_pairs.KIND,
-        f"{len(prompts)} prompts · {a.provider} and {b.provider}",
+        f"{len(prompts):,} prompts · {a.provider} and {b.provider}",
         actor,
         campaign_id,
         generate_pairs.arguments(a, b, workers, candidates),

@@ -64,7 +64,7 @@ def start_training(
     return ingest.start(
         bench,
         train_reward.KIND,
-        f"{name} · {told['method']} · {sided} pairs",
+        f"{name} · {told['method']} · {sided:,} pairs",
         actor,
         campaign_id,
         told,
@@ -105,7 +105,7 @@ def start_on_model(
     write = models.training(frozen.table, model.name, model.id)
     if kind == evaluate.KIND:
         write = models.evaluation(frozen.table, model.id)
-    label = f"{model.name} {model.version} · {frozen.report.usable} pairs"
+    label = f"{model.name} {model.version} · {frozen.report.usable:,} pairs"
     return ingest.start(bench, kind, label, actor, campaign_id, told, write, priority, time_limit)
 
 

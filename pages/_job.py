@@ -234,8 +234,8 @@ def curves(run: Run, key: str) -> None:
     """The metrics so far of the fit that a training's figures are of."""
     steps = {"learning_rate", HEAD, HELD_OUT}
     events = [event for event in metrics(run) if event.keys() & steps and "fit" not in event]
-    if not events:
-        st.caption("No step has been taken yet.")
+    if len(events) < 2:
+        st.caption("The curves begin with the second step.")
         return
     st.plotly_chart(training_figure(events), config={"displayModeBar": False}, key=f"curves {key}")
 

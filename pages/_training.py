@@ -50,7 +50,7 @@ def training(job: JobRow, status: Status, who: Identity) -> None:
         st.caption(
             "Go on where it stopped, or change the settings and train anew. A training that did not end leaves no model."
         )
-    if by_steps(run):
+    if by_steps(run) and (status.done or status.state in ("queued", "running")):
         curves(run, f"live {job.id}")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.labels import LOST, Policy
+from core.preferences import PARTS as SPLITS
 from pages._report import plain
 from pages._session import campaign, read
 from providers.encoder import DEFAULT
@@ -151,9 +152,8 @@ def ready(wanted: Scope) -> bool:
     pairs, left_out, fresh = st.columns([1, 2.2, 1])
     pairs.metric("Usable pairs", f"{report.usable:,}", border=True, height="stretch",
                  help=f"With a label, of {report.pairs:,}; from {report.prompts:,} prompts.")  # fmt: skip
-    since = f"since {newest.version}" if newest else "to learn from"
-    fresh.metric(f"New annotations {since}", f"{found.new:,}", border=True, height="stretch",
-                 help=f"Of {found.annotations:,} behind the usable pairs.")  # fmt: skip
+    fresh.metric(f"New since {newest.version}" if newest else "Annotations", f"{found.new:,}", border=True, height="stretch",
+                 help=f"Annotations; {found.annotations:,} stand behind the usable pairs.")  # fmt: skip
     with left_out.container(border=True, height="stretch", gap="xxsmall"):
         st.caption(f"Left out: {report.pairs - report.usable:,} of {report.pairs:,} pairs")
         for reason, count in report.lost.items():
@@ -167,12 +167,15 @@ def ready(wanted: Scope) -> bool:
     if missing > 0:
         st.warning(f"A reward model needs {least:,} pairs with a preferred answer: {missing:,} more.{_hint(report.lost)}",
                    icon=":material/hourglass_empty:")  # fmt: skip
+    elif report.prompts < len(SPLITS):
+        st.warning(f"The usable pairs are about {report.prompts} prompt{'s' * (report.prompts != 1)}; at least {len(SPLITS)} are "
+                   "needed, as training, calibration and test must not share any.", icon=":material/hourglass_empty:")  # fmt: skip
     elif newest and not found.new:
         st.info(
             f"{plain(newest.name)} {newest.version} has learnt from all of this already.",
             icon=":material/done_all:",
         )
-    return missing <= 0
+    return missing <= 0 and report.prompts >= len(SPLITS)
 
 
 def _hint(lost: dict[str, int]) -> str:

@@ -7,7 +7,9 @@ people prefer is chosen, and ties are left out.
 """
 
 import json
+import math
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,6 +128,11 @@ def fit(
     cut = sum(len(one) > how["tokens"] for one in whole)
 
     class Tell(TrainerCallback):  # type: ignore[misc]
+        begun = 0.0
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+            self.begun = time.monotonic()
+
         def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             on_progress("training", state.global_step, state.max_steps)
             control.should_training_stop = control.should_training_stop or should_stop()
@@ -134,7 +141,10 @@ def fit(
             names = {"loss": "loss", "accuracy": "accuracy", "learning_rate": "learning_rate"}
             said = {ours: logs[theirs] for theirs, ours in names.items() if theirs in (logs or {})}
             if "loss" in said:
-                on_metric(step=state.global_step, epoch=state.epoch, **said)
+                batch = args.train_batch_size
+                before = (state.global_step - 1) % math.ceil(len(data) / batch) * batch
+                rate = min(batch, len(data) - before) / (time.monotonic() - self.begun)
+                on_metric(step=state.global_step, epoch=state.epoch, examples_per_second=rate, **said)
                 if not np.isfinite(said["loss"]):
                     raise RewardError(
                         f"The loss at step {state.global_step} is not a number: train again with a smaller learning "
@@ -153,7 +163,7 @@ def fit(
             use_cpu=not torch.cuda.is_available(),
             save_strategy="no",
             report_to="none",
-            logging_steps=5,
+            logging_steps=1,
             logging_nan_inf_filter=False,
             disable_tqdm=True,
             dataloader_pin_memory=False,

@@ -1,5 +1,6 @@
 """The Train page: what there is to learn from, what is missing, a real training from the button, and how others ended."""
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from jobs.protocol import Progress, Run, metric
 from storage import campaigns, models, pairs
 from storage.tables import JobRow
 from storage.workbench import Workbench
+from tests import encoders
 from tests.pages.registered import judged
 
 Visit = Callable[..., AppTest]
@@ -137,7 +139,57 @@ def test_a_training_from_the_button_ends_as_a_model_with_figures(visit: Visit, s
     assert models.lineage(sample.store, model.id).learnt["policy"]["simulated"]
     app.button_group(key="train view").set_value("New training").run()
     assert "helpful 1.0.0 has learnt from all of this already." in said(app)
-    assert metrics(app)["New annotations since 1.0.0"] == "0"
+    assert metrics(app)["New since 1.0.0"] == "0"
+
+
+PANELS = {
+    "trl": ["Loss", "Accuracy", "Learning rate", "Pairs a second"],
+    "transformer": ["Loss", "Accuracy", "Learning rate", "Pairs a second", "held out, after an epoch"],
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("trl", {"epochs": 3, "learning_rate": 3e-3, "batch": 8, "tokens": 16}),
+        ("transformer", {"epochs": 3, "tokens": 16, "trained": 1, "learning_rate": 3e-3, "head_rate": 1e-2, "surface": False, "refit": False, "learning_curve": True}),
+    ],
+)  # fmt: skip
+def test_a_network_is_trained_from_the_button_on_a_folder_of_the_server(
+    visit: Visit, bench: Workbench, tmp_path: Path, method: str, settings: dict[str, Any]
+) -> None:
+    pytest.importorskip("trl", reason="the method trl needs the package trl (requirements-dev.txt)")
+    base = str(encoders.tiny(tmp_path / "tiny", ["good", "bad", "answer"]))
+    label(bench, ["a"] * 100)
+    app = visit("train")
+    app.radio(key="train method").set_value(method).run()
+    app.toggle(key="train more").set_value(True).run()
+    app.text_input(key=f"train {method} model").set_value(base).run()
+    for name, value in settings.items():
+        field = app.toggle if isinstance(value, bool) else app.number_input
+        field(key=f"train {method} {name}").set_value(value).run()
+    app = press(app, "Train")
+    seen = set()
+    while newest(bench)[1].state in ("queued", "running"):
+        time.sleep(0.3)
+        app.run()
+        seen |= {bar.text.split(" · ")[0] for bar in app.get("progress")}
+    assert any(text.endswith(" steps") for text in seen), newest(bench)[1]
+    ended(bench)
+    app.run()
+    assert f"helpful · {method} · 100 pairs" in said(app) and "It is **helpful 1.0.0** now" in said(app)
+    assert float(metrics(app)["Accuracy"]) > 0.9
+    assert ("was then fitted to all 100 pairs" in said(app)) == settings.get("refit", True)
+    curves = json.loads(app.get("plotly_chart")[1].proto.spec)["data"]
+    drawn = {line["name"]: line["y"] for line in curves if line.get("name")}
+    assert list(drawn) == PANELS[method] and all(
+        len(y["bdata"] if isinstance(y, dict) else y) for y in drawn.values()
+    )
+    [model] = models.listed(bench.store)
+    assert (model.method, model.base) == (method, base)
+    assert bool(model.figures["learning_curve"]) == settings.get("learning_curve", False)
+    told = ingest.run_of(bench, newest(bench)[0]).job()["arguments"]
+    assert settings.items() <= told.items()
 
 
 def test_a_second_click_on_the_same_offer_starts_no_second_training(
@@ -179,7 +231,7 @@ def test_pairs_that_are_all_ties_are_refused_and_say_so(visit: Visit, bench: Wor
 def test_a_network_shows_its_curves_while_it_runs(visit: Visit, bench: Workbench) -> None:
     run = queued(bench, method="transformer")
     app = visit("train")
-    assert "No step has been taken yet." in said(app) and "queued]" in said(app)
+    assert "The curves begin with the second step." in said(app) and "queued]" in said(app)
     for step in range(1, 4):
         metric(run, step=step, epoch=1, loss=0.7, accuracy=0.5, learning_rate=1e-5, examples_per_second=30.0)
     Progress(run, 10, 3, "training: once more, on all pairs")
