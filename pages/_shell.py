@@ -27,7 +27,7 @@ def main() -> None:
     listed = {**groups, "": [home, *groups.get("", [])]}
     page = st.navigation(listed, position="sidebar" if who else "hidden", expanded=True)
     if who is None:
-        enter()
+        enter(landing if page is home else page)
         return
     with st.sidebar:
         choose(who)
@@ -53,12 +53,21 @@ def navigation(who: Identity | None) -> dict[str, list[st.Page]]:
 
 
 def choose(who: Identity) -> None:
-    """The campaign that the pages are narrowed to; ?campaign=name in the address chooses it too."""
+    """The campaign that the pages are narrowed to: at first that of ?campaign=name in the address, which follows the choice.
+
+    A widget bound to the address would do the same, but under it Streamlit refuses to switch pages.
+    """
     names = {c.id: c.name for c in open_campaigns(who)}
+    if not names:
+        return
+    asked = (key for key, name in names.items() if name == st.query_params.get("campaign"))
     if st.session_state.get("campaign") not in names:
-        st.session_state.pop("campaign", None)
-    if names:
-        st.selectbox("Campaign", names, format_func=names.__getitem__, key="campaign", bind="query-params")
+        st.session_state["campaign"] = next(asked, next(iter(names)))
+    chosen = st.selectbox("Campaign", names, format_func=names.__getitem__, key="campaign")
+    if chosen != next(iter(names)):
+        st.query_params["campaign"] = names[chosen]
+    elif "campaign" in st.query_params:
+        del st.query_params["campaign"]
 
 
 def account(who: Identity) -> None:
@@ -81,8 +90,8 @@ def account(who: Identity) -> None:
         )
 
 
-def enter() -> None:
-    """Ask who is there: a name where sign-in is off, else the way to the sign-in page."""
+def enter(page: st.Page) -> None:
+    """Ask who is there: a name where sign-in is off, which leads to the page; else the way to the sign-in page."""
     _, middle, _ = st.columns([1, 1.2, 1])
     with middle, st.container(key="enter"):
         if workbench().settings.auth != "off":
@@ -99,7 +108,7 @@ def enter() -> None:
                 except people.PeopleError as error:
                     st.error(str(error))
                 else:
-                    st.rerun()
+                    st.switch_page(page, query_params=st.query_params.to_dict())
 
 
 main()
