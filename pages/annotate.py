@@ -9,6 +9,7 @@ from core.queueing import NotAccepted, Nothing
 from core.roles import Identity
 from pages import _pair, _verdict
 from pages._clock import desk
+from pages._job import tell_of_ends
 from pages._progress import estimate
 from pages._session import campaign, read, require
 from pages._turn import (
@@ -98,6 +99,7 @@ def work() -> None:
     if isinstance(turn, Nothing):
         st.rerun()
     watch(turn)
+    tell_of_ends(who)
     progress(chosen)
     with st.container(key="work", gap="xsmall"):
         tools(turn, who, chosen.id)
