@@ -45,7 +45,7 @@ def evolution_figure(
                 xshift=8,
                 yshift=4,
             )
-    style(figure, 340).update_layout(margin={"t": 10}).update_yaxes(title=title)
+    style(figure, 340).update_layout(margin={"t": 10}).update_yaxes(title=title, tickformat=".2f")
     if not named:
         return figure.update_xaxes(title=along, type="category", range=[-0.4, len(x) - 0.3], showgrid=False)
     return figure.update_xaxes(title=along, tickformat=",d" if x and isinstance(x[0], int) else None)
@@ -60,7 +60,7 @@ def learning_figure(points: Sequence[tuple[int, Estimate]], title: str) -> go.Fi
         showlegend=False,
     )
     figure.update_xaxes(title="Labels", tickformat=",d", rangemode="tozero")
-    return style(figure, 320).update_yaxes(title=title)
+    return style(figure, 320).update_layout(margin={"t": 10}).update_yaxes(title=title, tickformat=".2f")
 
 
 def difference_figure(rows: Mapping[str, Estimate]) -> go.Figure:

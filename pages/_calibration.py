@@ -130,17 +130,19 @@ def over(what: str, reports: Mapping[str, Report], left_out: int) -> None:
         else " A pair belongs to the window of its latest annotation, by its first day."
     )
     few = f" {counted(left_out)} in small parts, of fewer than {FEW}, are left out." if left_out else ""
+    alone = any(estimate.low is None for estimate in estimates.values())
+    without = f" A {what} whose pairs are all of one prompt has none." if alone else ""
     st.caption(
-        f"With 95% intervals over prompts.{when}{few} Small parts have a larger ECE by chance alone: go by the grey mark."
+        f"With 95% intervals over prompts.{without}{when}{few} Small parts have a larger ECE by chance alone: go by the grey mark."
     )
     table = [
         {what.capitalize(): name, "Pairs": one.figures["ece"].n, "ECE": cell(one.figures["ece"]),
-         LIMIT: limits.get(name), **{OVER[key]: cell(one.figures[key]) for key in OVER}}
+         LIMIT: f"{limits[name]:.3f}" if name in limits else "", **{OVER[key]: cell(one.figures[key]) for key in OVER}}
         for name, one in reports.items()
     ]  # fmt: skip
     st.dataframe(pd.DataFrame(table), hide_index=True, placeholder="", column_config={
-        "Pairs": st.column_config.NumberColumn(format="localized"),
-        LIMIT: st.column_config.NumberColumn(format="%.3f", help="If calibrated, the ECE stays below this in 95 of 100 cases."),
+        "Pairs": st.column_config.NumberColumn(format="localized", width=55),
+        LIMIT: st.column_config.TextColumn(width=80, help="If calibrated, the ECE stays below this in 95 of 100 cases."),
     })  # fmt: skip
 
 
@@ -148,4 +150,6 @@ def cell(estimate: Estimate) -> str:
     """A value with its interval, or why there is none."""
     if estimate.value is None:
         return estimate.reason or "–"
-    return f"{estimate.value:.3f}" + ("" if estimate.low is None else f" ({span(estimate)})")
+    return (f"{estimate.value:.3f}" + ("" if estimate.low is None else f" ({span(estimate)})")).replace(
+        "-", "−"
+    )

@@ -164,16 +164,15 @@ def categories(held: Match) -> None:
     if any(found.accuracy.low is None for found in held.categories.values()):
         st.caption("A category whose pairs are all of one prompt has no interval.")
     rows = {name: found.accuracy for name, found in held.categories.items()}
-    left, right = st.columns(2, gap="medium")
-    left.plotly_chart(
+    st.plotly_chart(
         difference_figure(rows).update_xaxes(title="Accuracy, change"), key="compare categories", **PLAIN
     )
     table = [
-        {"Category": name, "Pairs": len_of(held, name), "Accuracy": change(found.accuracy), "Log loss": change(found.log_loss),
+        {"Category": name, "Pairs": len_of(held, name), "Accuracy, change": change(found.accuracy), "Log loss, change": change(found.log_loss),
          "Gained": len(found.gained), "Lost": len(found.lost), "McNemar p": found.p_value}
         for name, found in held.categories.items()
     ]  # fmt: skip
-    right.dataframe(
+    st.dataframe(
         pd.DataFrame(table),
         hide_index=True,
         column_config={"McNemar p": st.column_config.NumberColumn(format="%.3f")},

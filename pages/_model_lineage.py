@@ -20,6 +20,15 @@ CONSENSUS = {
     "majority": "the majority's choice",
     "dawid_skene": "Dawid-Skene's posterior",
 }
+CHANGES = {
+    ("testing", None): "registered, in testing",
+    ("testing", "restore"): "restored, in testing",
+    ("deployed", "deploy"): "deployed",
+    ("deployed", "roll back"): "deployed again by a roll back",
+    ("deprecated", "deploy"): "deprecated: another was deployed",
+    ("deprecated", "roll back"): "deprecated by a roll back",
+    ("archived", "archive"): "archived",
+}
 TIES = {"half": "a tie is half a vote for each answer", "drop": "ties are left out"}
 
 
@@ -136,5 +145,4 @@ def said(kind: str, value: str, detail: dict[str, str]) -> str:
     """A change in words."""
     if kind == "alias":
         return f"alias {value} {'removed' if detail.get('dropped') else 'added'}"
-    by = f" ({detail['by']})" if detail.get("by") else " (registered)"
-    return f"{value}{by}"
+    return CHANGES[value, detail.get("by")]

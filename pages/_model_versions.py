@@ -6,7 +6,7 @@ from core.estimate import Estimate
 from core.roles import Identity
 from pages._model_actions import ACTIONS
 from pages._report import plain
-from pages._session import read, require
+from pages._session import allowed, read, require
 from storage import models
 from storage.models import Model, ModelError
 from storage.workbench import workbench
@@ -24,6 +24,13 @@ USED = (
     "may name the model, or an alias of any version; without a name the model deployed last answers. Every change is kept in "
     "the history and in the audit."
 )
+
+
+def no_model(who: Identity, here: str) -> None:
+    """That no model has been trained, what will be ``here`` once one is, and the way there."""
+    st.info(f"There is no model yet. {here}", icon=":material/model_training:")
+    if allowed(who, "train"):
+        st.page_link("train.py", label="Train a model", icon=":material/arrow_forward:")
 
 
 def versions(name: str, who: Identity) -> None:

@@ -10,6 +10,8 @@ from core.estimate import Estimate
 from core.held_out import HeldOut
 from core.labels import Policy
 from core.ratings import FloatArray
+from core.roles import Identity
+from pages._model_versions import no_model
 from pages._predicted_pairs import pairs_table
 from pages._session import read
 from storage import learning, models
@@ -17,15 +19,11 @@ from storage.models import Model
 from storage.store import Store
 
 
-def choose(key: str) -> Model | None:
+def choose(key: str, who: Identity) -> Model | None:
     """Ask for a version, the newest unless another is chosen; None while there is none, and then the page says so."""
     found = {model.id: model for model in read(models.listed)}
     if not found:
-        st.info(
-            "No model has been trained yet. It learns from pairs that people judged.",
-            icon=":material/model_training:",
-        )
-        st.page_link("train.py", label="Train", icon=":material/arrow_forward:")
+        no_model(who, "It learns from pairs that people judged, and what it gets wrong shows here.")
         return None
     chosen = st.selectbox(
         "Model",

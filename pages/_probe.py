@@ -19,8 +19,8 @@ from pages._job import Listed, is_under_way, jobs
 from pages._predicted import called, choose, estimate, pairs_list, policy, wrong
 from pages._report import plain
 from pages._session import campaign, read
+from storage import annotations, learning, models
 from storage import jobs as job_rows
-from storage import learning, models
 from storage.learning import Report
 from storage.models import Model
 from storage.store import Store
@@ -36,7 +36,7 @@ def under_way() -> Listed:
 def probe(who: Identity) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
-        model = choose("probe model")
+        model = choose("probe model", who)
         if model is None:
             return
         offer(model, who)
@@ -52,7 +52,7 @@ def probe(who: Identity) -> None:
 
 def offer(model: Model, who: Identity) -> None:
     """How many pairs there are to probe on, and why not more; the button that starts it."""
-    simulated = st.toggle("Count simulated annotators", key="probe simulated", persist_state="session",
+    simulated = "simulated" in read(annotations.kinds, campaign().id) and st.toggle("Count simulated annotators", key="probe simulated", persist_state="session",
                           help="A probe asks whether the model agrees with people; simulated annotators are left out unless you say so.")  # fmt: skip
     wanted = replace(read(policy, model.id), simulated=simulated)
     unseen = read(_unseen, campaign().id, wanted, model.id)

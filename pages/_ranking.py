@@ -18,6 +18,7 @@ from storage.workbench import workbench
 
 MOST = 10
 FOUND = 30
+SOURCES = {"Type": "Typed answers", "File": "A file of answers"}
 SHOWN = 1_500
 """Characters of an answer in the ranking."""
 MOST_SURE = 0.999
@@ -26,8 +27,8 @@ MOST_SURE = 0.999
 def rank(who: Identity) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         asked = version()
-        source = st.segmented_control("Answers", ["Type", "File"], default="Type", required=True, key="rank source",
-                                      persist_state="session")  # fmt: skip
+        source = st.segmented_control("Answers", SOURCES, default="Type", required=True, key="rank source",
+                                      format_func=SOURCES.__getitem__, label_visibility="collapsed", persist_state="session")  # fmt: skip
         if source == "Type":
             with st.popover("Take from a pair", icon=":material/splitscreen_right:"):
                 take()

@@ -34,7 +34,7 @@ class Errors:
 
 
 def retrain(who: Identity) -> None:
-    model = choose("retrain model")
+    model = choose("retrain model", who)
     if model is None:
         return
     found = read(_errors, model.id)
@@ -43,7 +43,7 @@ def retrain(who: Identity) -> None:
                 icon=":material/fact_check:")  # fmt: skip
         return
     what(found)
-    left, right = st.columns([2, 3], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         where(found)
     with right:
@@ -90,7 +90,7 @@ def where(found: Errors) -> None:
     st.subheader("Error rate by category", anchor=False)
     table = found.categories
     st.dataframe(table, hide_index=True, placeholder="", height=min(37 + 35 * len(table), 247), column_config={
-        "Category": st.column_config.TextColumn(width=85),
+        "Category": st.column_config.TextColumn(width=150),
         "Pairs": st.column_config.NumberColumn(format="localized", width=45),
         "Error rate": st.column_config.TextColumn(width=115, help="On held-out pairs with a majority, with the 95% interval."),
         "Factor": st.column_config.NumberColumn(format="×%.2f", width=50, help="On the weight of every pair of the category."),

@@ -7,8 +7,9 @@ import streamlit as st
 from pages import _calibration as views
 from pages._held_out import ALL, ENOUGH, TEST, calibrated
 from pages._reliability import diagram
+from pages._model_versions import no_model
 from pages._report import plain
-from pages._session import allowed, read, require
+from pages._session import read, require
 from storage import models
 from storage.models import Model
 
@@ -27,13 +28,10 @@ def main() -> None:
     st.title("Calibration", anchor=False)
     listed = read(models.listed)
     if not listed:
-        st.info(
-            "There is no model yet. Train one: the part of the votes that it does not learn from shows here how far its "
-            "probabilities can be believed.",
-            icon=":material/model_training:",
+        no_model(
+            who,
+            "The part of the votes that a model does not learn from shows here how far its probabilities can be believed.",
         )
-        if allowed(who, "train"):
-            st.page_link("train.py", label="Train a model", icon=":material/arrow_forward:")
         return
     model, which = narrow(listed)
     with st.spinner("Computing…"):

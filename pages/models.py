@@ -8,8 +8,8 @@ from pages._model_actions import ask
 from pages._model_compare import compare
 from pages._model_evolution import evolution
 from pages._model_lineage import history, lineage
-from pages._model_versions import versions
-from pages._session import allowed, read, require
+from pages._model_versions import no_model, versions
+from pages._session import read, require
 from storage import models
 
 VIEWS: dict[str, Any] = {
@@ -27,13 +27,8 @@ def main() -> None:
     head.title("Models", anchor=False)
     names = list(dict.fromkeys(model.name for model in read(models.listed, archived=True)))
     if not names:
-        st.info(
-            "There is no model yet. Train one: every training makes a version here, with its figures on pairs it has not seen, "
-            "and you choose which version is in use.",
-            icon=":material/model_training:",
-        )
-        if allowed(who, "train"):
-            st.page_link("train.py", label="Train a model", icon=":material/arrow_forward:")
+        no_model(who, "Every training makes a version here, with its figures on pairs it has not seen, and you choose which version "
+                 "is in use.")  # fmt: skip
         return
     with head:
         name = st.selectbox(

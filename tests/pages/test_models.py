@@ -61,7 +61,7 @@ def ids(bench: Workbench) -> list[str]:
 def test_without_a_model_it_says_to_train_one(bench: Workbench, view: str) -> None:
     at = opened(view)
     assert not at.exception
-    assert "There is no model yet. Train one" in at.info[0].value
+    assert "There is no model yet. Every training makes" in at.info[0].value
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -291,9 +291,9 @@ def test_the_history_has_every_change(two: Workbench) -> None:
     changes = list(opened("History").dataframe[0].value["Change"])
     assert changes == [
         "alias champion added",
-        "deployed (deploy)",
-        "testing (registered)",
-        "testing (registered)",
+        "deployed",
+        "registered, in testing",
+        "registered, in testing",
     ]
 
 

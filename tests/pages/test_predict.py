@@ -128,7 +128,7 @@ def test_without_a_model_the_order_is_the_one_given_and_says_so(visit: Visit) ->
     assert "order as given, not a ranking" in warnings(app) and "No model is deployed." in warnings(app)
     assert not app.get("progress")
     for other in ("Probe", "Retraining set"):
-        assert "No model has been trained yet" in view(app, other).info[0].value
+        assert "There is no model yet." in view(app, other).info[0].value
 
 
 def test_a_prompt_and_two_answers_are_needed(visit: Visit) -> None:
