@@ -6,8 +6,8 @@ import streamlit as st
 
 from pages import _calibration as views
 from pages._held_out import ALL, ENOUGH, TEST, calibrated
-from pages._reliability import diagram
 from pages._model_versions import no_model
+from pages._reliability import diagram
 from pages._report import plain
 from pages._session import read, require
 from storage import models
