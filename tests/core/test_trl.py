@@ -48,7 +48,9 @@ def test_it_learns_keeps_long_pairs_and_is_read_back_the_same(tiny: Path, tmp_pa
         on_metric=lambda **values: heard.append(values),
     )
     assert (told["cut"], told["left_out"], told["steps"]) == (1, 1, 72)
+    assert [one["step"] for one in heard] == list(range(1, 73))
     assert heard[-1]["loss"] < heard[0]["loss"]
+    assert all(one["examples_per_second"] > 0 and one["learning_rate"] >= 0 for one in heard)
     fresh = pairs(40, 1)
     a, b = [p.response_a for p in fresh], [p.response_b for p in fresh]
     d = reward.score([""] * 40, a) - reward.score([""] * 40, b)

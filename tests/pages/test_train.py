@@ -18,8 +18,8 @@ from jobs.protocol import Progress, Run, metric
 from storage import campaigns, models, pairs
 from storage.tables import JobRow
 from storage.workbench import Workbench
-from tests import encoders
 from tests.pages.registered import judged
+from tests.tiny import write_encoder
 
 Visit = Callable[..., AppTest]
 WORKER = Path(__file__).resolve().parents[1] / "jobs" / "worker.py"
@@ -159,7 +159,7 @@ def test_a_network_is_trained_from_the_button_on_a_folder_of_the_server(
     visit: Visit, bench: Workbench, tmp_path: Path, method: str, settings: dict[str, Any]
 ) -> None:
     pytest.importorskip("trl", reason="the method trl needs the package trl (requirements-dev.txt)")
-    base = str(encoders.tiny(tmp_path / "tiny", ["good", "bad", "answer"]))
+    base = str(write_encoder(tmp_path / "tiny", ["good", "bad", "answer"]))
     label(bench, ["a"] * 100)
     app = visit("train")
     app.radio(key="train method").set_value(method).run()
