@@ -8,6 +8,7 @@ on the votes; probabilities are then 1/2 or more, and an outcome is the share of
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,10 @@ from core.ratings import FloatArray, IntArray
 Names = npt.NDArray[np.object_]
 Times = npt.NDArray[np.datetime64]
 
+Unit = Literal["hour", "day", "week", "month", "year"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 WINDOWS = 20
-"""Windows of time at most; the finest of day, week, month and year that needs no more is taken."""
+"""Windows of time at most, where nobody chose their length."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,20 +114,28 @@ def shared(first: HeldOut, second: HeldOut, seen: Collection[str]) -> tuple[Held
     return HeldOut(left.pair_id, left.raw, left.p, right.y, left.group, left.category, left.at), right
 
 
-def windows(at: Times) -> tuple[Times, IntArray]:
-    """The start of each calendar window that has a pair, and the window of each pair; -1 where its time is unknown."""
+def windows(at: Times, unit: Unit | None = None) -> tuple[Times, IntArray]:
+    """The start of each calendar window that has a pair, and the window of each pair; -1 where its time is unknown.
+
+    ``unit``: the length of a window; None takes the finest, from days on, that makes WINDOWS or fewer.
+    """
     known = ~np.isnat(at)
-    days = at[known].astype("datetime64[D]")
-    for starts in (
-        days,
-        (days - np.timedelta64(4, "D")).astype("datetime64[W]").astype("datetime64[D]")
-        + np.timedelta64(4, "D"),
-        days.astype("datetime64[M]").astype("datetime64[D]"),
-        days.astype("datetime64[Y]").astype("datetime64[D]"),
-    ):
-        found, place = np.unique(starts, return_inverse=True)
+    for length in UNITS[1:] if unit is None else (unit,):
+        found, place = np.unique(_start(at[known], length), return_inverse=True)
         if len(found) <= WINDOWS:
             break
     code = np.full(len(at), -1, dtype=np.int64)
     code[known] = place
     return found, code
+
+
+def _start(at: Times, unit: Unit) -> Times:
+    """The hour, or the first day, of the window of each time; weeks begin on Monday."""
+    if unit == "hour":
+        return at.astype("datetime64[h]")
+    days = at.astype("datetime64[D]")
+    if unit == "week":
+        monday = np.timedelta64(4, "D")
+        days = (days - monday).astype("datetime64[W]").astype("datetime64[D]") + monday
+        return days
+    return days.astype(f"datetime64[{unit[0].upper()}]").astype("datetime64[D]")

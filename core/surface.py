@@ -3,6 +3,7 @@
 A reward that these features alone explain is a reward for form, so every model built on them is shown with and without.
 """
 
+import math
 import re
 
 import numpy as np
@@ -42,6 +43,14 @@ NAMES = (
 )
 """One name a feature; (log) is log(1 + count), the rest are shares, means, or 0 and 1."""
 LENGTH = NAMES.index("characters (log)")
+STYLE = ("characters (log)", "list items (log)", "headings and bold (log)", "code (log)")
+"""Length and Markdown: what a comparison of models is controlled for."""
+
+
+def style(text: str) -> tuple[float, ...]:
+    """The features of STYLE alone, which are quick to count."""
+    text = text.strip()
+    return (math.log1p(len(text)), *_markdown(text))
 
 
 def features(text: str) -> FloatArray:
@@ -77,9 +86,16 @@ def features(text: str) -> FloatArray:
             float(next((c.isupper() for c in text if c.isalpha()), False)),
             float(text[-1] in '.!?…"”)'),
             sum(map(str.isdigit, text)) / len(text),
-            log(len(_LIST_ITEM.findall(text))),
-            log(len(_HEADING.findall(text)) + text.count("**") // 2),
-            log(len(_CODE.findall(text))),
+            *_markdown(text),
             log(len(_LINK.findall(text))),
         ]
+    )
+
+
+def _markdown(text: str) -> tuple[float, float, float]:
+    """List items, headings and bold, code: log(1 + count) of each."""
+    return (
+        math.log1p(len(_LIST_ITEM.findall(text))),
+        math.log1p(len(_HEADING.findall(text)) + text.count("**") // 2),
+        math.log1p(len(_CODE.findall(text))),
     )

@@ -30,7 +30,11 @@ PAGES: dict[str, list[tuple[str, str, str, Role]]] = {
         ("pairs", "Pairs", "splitscreen_right", "researcher"),
         ("campaigns", "Campaigns", "flag", "lead"),
     ],
-    "Agree": [("agreement", "Agreement", "handshake", "researcher")],
+    "Agree": [
+        ("agreement", "Agreement", "handshake", "researcher"),
+        ("timeline", "Timeline", "timeline", "researcher"),
+        ("ranking", "Model ranking", "leaderboard", "researcher"),
+    ],
     "Learn": [
         ("train", "Train", "model_training", "lead"),
         ("job_queue", "Jobs", "manufacturing", "researcher"),

@@ -1,10 +1,11 @@
 """Surface features: what they count, and that they never fail."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.surface import LENGTH, NAMES, features
+from core.surface import LENGTH, NAMES, STYLE, features, style
 
 TEXT = """# Answer
 
@@ -59,3 +60,9 @@ def test_every_text_has_finite_features_and_white_space_around_it_does_not_count
 def test_no_words_at_all() -> None:
     assert not features(" \n").any()
     assert np.isfinite(features("?!… 🙂")).all()
+
+
+@given(st.text(alphabet=st.sampled_from(" \n\t-*#`1.aé)x"), max_size=200))
+def test_the_style_is_a_part_of_the_features(text: str) -> None:
+    for whole in (text, TEXT):
+        assert style(whole) == pytest.approx([of(whole)[name] for name in STYLE])
