@@ -31,6 +31,7 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, object]]] = {
     ("PATCH", "/annotations/{annotation_id}"): ("annotator", {"json": {"choice": "a"}}),
     ("DELETE", "/annotations/{annotation_id}"): ("annotator", {}),
     ("GET", "/metrics"): ("researcher", {}),
+    ("GET", "/metrics/ranking"): ("researcher", {}),
     ("GET", "/export/rlhf"): ("researcher", {}),
     ("GET", "/export/csv"): ("researcher", {}),
     ("POST", "/score"): ("researcher", {"json": {"items": [{"prompt": "x", "response": "y"}]}}),

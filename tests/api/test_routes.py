@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 import threading
 from collections import Counter
@@ -302,6 +303,53 @@ def test_metrics(client: httpx.Client) -> None:
     assert nothing["raw_agreement"]["value"] is None and nothing["raw_agreement"]["n"] == 0
     assert client.get("/metrics", params={"campaign": "c_none"}).status_code == 404
     assert client.get("/metrics", params={"ties": "maybe"}).status_code == 422
+
+
+def test_ranking(client: httpx.Client) -> None:
+    lines = ["prompt,response_a,response_b,annotator,choice,category,model_a,model_b"]
+    for i in range(60):
+        a, b = ("large", "small") if i % 2 else ("small", "large")
+        choice = (
+            "tie"
+            if i % 10 == 0
+            else "both_bad"
+            if i % 10 == 1
+            else "a"
+            if (i % 3 > 0) == (a == "large")
+            else "b"
+        )
+        lines.append(
+            f"ranking {i},{'words ' * (1 + i % 7)},{'words ' * (1 + i % 5)},Rae,{choice},ranking,{a},{b}"
+        )
+    lines.append("ranking lone,x,y,Rae,a,ranking,,")
+    upload(client, "r.csv", "\n".join(lines).encode(), format="annotated")
+    query = {"category": "ranking"}
+    found = client.get("/metrics/ranking", params=query).json()
+    assert found["comparisons"] == 54 and found["left_out"] == {"unnamed": 1, "both_bad": 6}
+    large, small = found["models"]
+    assert (large["model"], small["model"], found["reason"]) == ("large", "small", None)
+    won = sum((i % 3 > 0) if i % 10 else 0.5 for i in range(60) if i % 10 != 1) / 54
+    assert large["won"]["value"] == pytest.approx(won)
+    assert large["strength"]["value"] == pytest.approx(math.log(won / (1 - won)) / 2)
+    assert large["strength"]["low"] < large["strength"]["value"] < large["strength"]["high"]
+    assert large["points"]["value"] + small["points"]["value"] == pytest.approx(2000)
+    assert (large["best_rank"], small["worst_rank"]) == (1, 2)
+    assert {(row["model"], row["against"]): row["won"]["n"] for row in found["head_to_head"]} == {
+        ("large", "small"): 54, ("small", "large"): 54,
+    }  # fmt: skip
+    assert found["style"] == {}
+    equal = client.get("/metrics/ranking", params={**query, "control": "style", "ties": "drop"}).json()
+    assert equal["comparisons"] == 48 and equal["left_out"]["tie"] == 6
+    assert equal["style"]["characters (log)"]["value"] is not None
+    assert equal["style"]["code (log)"]["reason"] == "No two answers differ in it."
+    people = client.get("/metrics/ranking", params={**query, "over": "both"}).json()
+    assert people["models"][0]["strength"]["low"] is None and "annotators need 10" in people["reason"]
+    nothing = client.get("/metrics/ranking", params={"category": "no such"}).json()
+    assert (nothing["models"], nothing["comparisons"]) == ([], 0) and "two different models" in nothing[
+        "reason"
+    ]
+    assert client.get("/metrics/ranking", params={"campaign": "c_none"}).status_code == 404
+    assert client.get("/metrics/ranking", params={"control": "length"}).status_code == 422
 
 
 def test_metrics_are_not_stale(client: httpx.Client) -> None:

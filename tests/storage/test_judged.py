@@ -63,7 +63,9 @@ def test_a_judgement_comes_with_what_it_is_about(store: Store, desks: Desks) -> 
     found = judged.style_differences(store, place)
     assert found.shape == (3, len(STYLE))
     assert found[0] == pytest.approx(np.subtract(style("Because."), style(LONG)))
-    assert (found[0] == found[2]).all() and found[1] == pytest.approx(np.subtract(style("So."), style("Thus.")))
+    assert (found[0] == found[2]).all() and found[1] == pytest.approx(
+        np.subtract(style("So."), style("Thus."))
+    )
     assert judged.style_differences(store, place[:0]).shape == (0, len(STYLE))
 
 
