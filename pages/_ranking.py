@@ -43,7 +43,8 @@ def version() -> str | None:
     found = {model.id: model for model in read(models.listed)}
     deployed = read(models.deployed)
     return st.selectbox(
-        "Model", found, index=list(found).index(deployed.id) if deployed else None, width=420, key="rank model", persist_state="session",
+        "Model", found, index=list(found).index(deployed.id) if deployed else None, width=420,
+        key=f"rank model {deployed.id if deployed else ''}", persist_state="session",
         format_func=lambda key: standing(found[key]), disabled=not found,
         placeholder="None is deployed: choose one to try" if found else "None has been trained yet",
     )  # fmt: skip
@@ -103,8 +104,9 @@ def typed(asked: str | None) -> None:
         if not prompt.strip() or len(given) < 2:
             st.warning("Give a prompt and two answers or more.", icon=":material/edit:")
             return
-        st.session_state["ranking"] = ranked([(prompt, given)], asked)[0]
-    if ranking := st.session_state.get("ranking"):
+        st.session_state["ranking"] = asked, ranked([(prompt, given)], asked)[0]
+    by, ranking = st.session_state.get("ranking", (None, None))
+    if ranking is not None and by == asked:
         draw(ranking)
 
 

@@ -1,5 +1,6 @@
-"""A lead's way from votes to a deployed model in a real browser; an annotator has no part in it."""
+"""A lead's way from votes to a deployed model and to what it gets wrong, in a real browser; an annotator has no part in it."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,22 @@ from tests.serving import serve
 TRAINING = 90_000
 """Milliseconds for a training on a busy machine: most of it is the import of torch."""
 LEARN = ("train", "job_queue", "models", "calibration", "predict")
+PROMPT = "Why is the sky blue?"
+ANSWERS = [
+    "no idea",
+    "Sunlight is scattered by the air, and blue light most of all, so it reaches us from everywhere.",
+    "It is.",
+]
+LATER = [
+    {"prompt": f"How much is {n} times {n}?", "response_a": f"{n} times {n} is {n * n}.", "response_b": "Ask a calculator.",
+     "annotator": who, "choice": "a" if n % 4 else "b"}
+    for n in range(2, 14)
+    for who in ("Grace", "Alan")
+]  # fmt: skip
+"""Judgements by people of pairs that came after the training."""
+_ASK = """async body => (await fetch("/api/rerank", {
+  method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)
+})).json()"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,13 @@ def main(page: Page) -> Locator:
 
 def test_a_lead_trains_compares_deploys_and_rolls_back(team: Team) -> None:
     mary = team.mary
+    open_page(mary, "Predict")
+    assert rank(mary, ANSWERS[:2]) == [1, 2]
+    expect(main(mary)).to_contain_text("This is the order as given, not a ranking. No model is deployed.")
+    for without in ("Probe", "Retraining set"):
+        view(mary, without)
+        expect(main(mary)).to_contain_text("There is no model yet.")
+
     open_page(mary, "Train")
     expect(main(mary)).to_contain_text("Only simulated annotators have judged here so far")
     mary.get_by_text("Count simulated annotators").click()
@@ -76,6 +100,46 @@ def test_a_lead_trains_compares_deploys_and_rolls_back(team: Team) -> None:
     expect(card(mary, "1.1.0")).to_contain_text("deprecated")
 
 
+def test_she_asks_the_deployed_model_probes_it_and_makes_a_set_of_its_errors(team: Team) -> None:
+    mary = team.mary
+    open_page(mary, "Predict")
+    view(mary, "Rank")
+    assert set(rank(mary, ANSWERS[:2])) == {1, 2}
+    [sure] = probabilities(mary)
+    assert 0.5 <= sure < 1
+    expect(main(mary)).to_contain_text("Said by helpful 1.0.0 (deployed)")
+    said = mary.evaluate(_ASK, {"prompt": PROMPT, "candidates": ANSWERS})
+    assert rank(mary, ANSWERS) == [one["index"] + 1 for one in said["ranked"]]
+    assert len(probabilities(mary)) == 2
+
+    upload(mary, LATER)
+    open_page(mary, "Predict")
+    view(mary, "Probe")
+    choose(mary, "helpful 1.0.0 · deployed")
+    expect(main(mary)).to_contain_text(
+        "12 of the campaign’s 84 pairs have a label that helpful 1.0.0 has not learnt from"
+    )
+    main(mary).get_by_role("button", name="Probe", exact=True).click()
+    against = main(mary).get_by_role("heading", name=re.compile(r"^\d+ disagreements in 12 pairs$"))
+    expect(against).to_be_visible(timeout=TRAINING)
+    settled(mary)
+    main(mary).get_by_test_id("stDataFrame").last.click(position={"x": 16, "y": 52})
+    expect(main(mary)).to_contain_text("Ask a calculator.")
+    expect(main(mary)).to_contain_text(re.compile(r"Votes: [AB] 2"))
+
+    view(mary, "Retraining set")
+    choose(mary, "helpful 1.0.0 · deployed")
+    expect(main(mary)).to_contain_text("82 labelled pairs of the campaign")
+    main(mary).get_by_role("button", name="Train with these weights").click()
+    mary.get_by_role("heading", name="Train", exact=True).wait_for()
+    settled(mary)
+    expect(main(mary)).to_contain_text(
+        re.compile(r"Usable pairs\s*82(?!\d).*New since 1\.1\.0\s*24(?!\d)", re.DOTALL)
+    )
+    weighed = main(mary).get_by_test_id("stSelectbox").filter(has_text="Weight up the errors of")
+    expect(weighed.get_by_role("combobox")).to_have_value("1.0.0 · sbert")
+
+
 def test_an_annotator_has_no_page_to_learn_on(team: Team, troubles: list[str]) -> None:
     grace = team.grace
     links = grace.get_by_test_id("stSidebarNav").get_by_role("link")
@@ -99,6 +163,47 @@ def train(page: Page, version: str, meanwhile: str | re.Pattern[str]) -> None:
     expect(main(page).get_by_role("progressbar")).to_have_count(0)
     expect(page.get_by_text("Training is done: helpful")).to_be_visible()
     page.get_by_test_id("stToast").get_by_role("button").click()
+    settled(page)
+
+
+def rank(page: Page, answers: list[str]) -> list[int]:
+    """Have answers to PROMPT ranked; where each of them stood, the best first."""
+    fields = main(page).get_by_label(re.compile(r"^Answer \d+$"))
+    while fields.count() < len(answers):
+        page.get_by_role("button", name="Add an answer").click()
+        settled(page)
+    main(page).get_by_label("Prompt", exact=True).fill(PROMPT)
+    for number, answer in enumerate(answers, start=1):
+        main(page).get_by_label(f"Answer {number}", exact=True).fill(answer)
+    page.get_by_role("button", name="Rank", exact=True).click()
+    places = main(page).get_by_text(re.compile(r"^\d · Answer \d$"))
+    expect(places).to_have_count(len(answers), timeout=TRAINING)
+    settled(page)
+    return [int(place.inner_text()[-1]) for place in places.all()]
+
+
+def probabilities(page: Page) -> list[float]:
+    """Of each answer of the ranking but the last: how probable it is that people prefer it to the next."""
+    found = main(page).get_by_text(re.compile(r"^\d+\.\d% preferred to the next$"))
+    return [float(one.inner_text().partition("%")[0]) / 100 for one in found.all()]
+
+
+def choose(page: Page, model: str) -> None:
+    """Choose the model that a view of the Predict page is about."""
+    main(page).get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name=model).click()
+    settled(page)
+
+
+def upload(page: Page, judgements: list[dict[str, str]]) -> None:
+    """Bring in annotated pairs on the Pairs page."""
+    open_page(page, "Pairs")
+    view(page, "Import")
+    content = "".join(json.dumps(row) + "\n" for row in judgements).encode()
+    file = {"name": "later.jsonl", "mimeType": "application/x-ndjson", "buffer": content}
+    page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+    page.get_by_role("button", name=f"Import {len(judgements)} rows").click()
+    expect(main(page)).to_contain_text(re.compile(rf"Annotations added\s*{len(judgements)}(?!\d)"))
     settled(page)
 
 

@@ -109,6 +109,10 @@ def button(app: AppTest, label: str):  # type: ignore[no-untyped-def]
     return next(one for one in app.button if one.label == label)
 
 
+def model_box(app: AppTest):  # type: ignore[no-untyped-def]
+    return next(box for box in app.selectbox if box.label == "Model")
+
+
 def order(app: AppTest) -> list[int]:
     """Where each answer of the ranking stood, the best first."""
     marks = [text.value for text in app.markdown if " · Answer " in text.value]
@@ -122,7 +126,7 @@ def warnings(app: AppTest) -> str:
 
 def test_without_a_model_the_order_is_the_one_given_and_says_so(visit: Visit) -> None:
     app = visit("predict")
-    assert app.selectbox("rank model").disabled
+    assert model_box(app).disabled
     typed(app, ANSWERS)
     assert order(app) == [1, 2, 3]
     assert "order as given, not a ranking" in warnings(app) and "No model is deployed." in warnings(app)
@@ -138,9 +142,9 @@ def test_a_prompt_and_two_answers_are_needed(visit: Visit) -> None:
 
 def test_a_model_that_is_not_deployed_ranks_only_when_chosen(trained: Workbench, visit: Visit) -> None:
     app = visit("predict")
-    assert app.selectbox("rank model").value is None
+    assert model_box(app).value is None
     assert "No model is deployed." in warnings(typed(app, ANSWERS))
-    app.selectbox("rank model").set_value(the_model(trained).id).run()
+    model_box(app).set_value(the_model(trained).id).run()
     button(app, "Rank").click().run()
     assert not app.warning
     assert any("Said by" in text.value and "testing" in text.value for text in app.caption)
@@ -149,7 +153,7 @@ def test_a_model_that_is_not_deployed_ranks_only_when_chosen(trained: Workbench,
 def test_the_deployed_model_ranks_with_its_probabilities(trained: Workbench, visit: Visit) -> None:
     model = job_models.deploy(trained, the_model(trained).id, "test")
     app = visit("predict")
-    assert app.selectbox("rank model").value == model.id
+    assert model_box(app).value == model.id
     typed(app, ANSWERS)
     ready = scorer(trained)
     rewards = ready.score([PROMPT] * 3, ANSWERS)

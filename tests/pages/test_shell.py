@@ -81,10 +81,33 @@ def test_the_campaign_of_the_address_is_chosen_and_survives_a_page_change(
     visit: Visit, sample: Workbench
 ) -> None:
     campaigns.create(sample.store, CampaignRow(id="", name="Second"), "test")
+    second = campaigns.listed(sample.store)[1].id
     app = visit(campaign="Second")
+    assert not app.exception and not app.error and app.title[0].value == "Overview"
     assert list(app.sidebar.selectbox(key="campaign").options) == ["Sample project", "Second"]
     app.switch_page("campaigns.py").run()
-    assert app.sidebar.selectbox(key="campaign").value == campaigns.listed(sample.store)[1].id
+    assert app.sidebar.selectbox(key="campaign").value == second
+    assert app.query_params["campaign"] == "Second"
+    app.sidebar.selectbox(key="campaign").select_index(0).run()
+    assert "campaign" not in app.query_params
+
+
+def test_the_campaign_of_the_address_is_still_chosen_once_the_name_is_given(
+    visit: Visit, sample: Workbench
+) -> None:
+    second = campaigns.create(sample.store, CampaignRow(id="", name="Second"), "test")
+    app = visit(name="", campaign="Second")
+    app.text_input[0].set_value("Ada Lovelace")
+    app.button[0].click().run()
+    assert not app.exception and app.title[0].value == "Overview"
+    assert app.session_state["campaign"] == app.sidebar.selectbox(key="campaign").value == second.id
+
+
+def test_a_campaign_of_the_address_that_there_is_not_leaves_the_first(
+    visit: Visit, sample: Workbench
+) -> None:
+    app = visit(campaign="Nowhere")
+    assert app.sidebar.selectbox(key="campaign").value == campaigns.first(sample.store).id
 
 
 def test_annotators_choose_among_the_campaigns_they_may_work_on(bench: Workbench) -> None:
