@@ -287,9 +287,9 @@ def _comparable(found: Comparisons) -> tuple[npt.NDArray[np.bool_], dict[str, st
             reason = APART
         else:
             said, limit = ("won", "upper") if won else ("lost", "lower")
-            reason = (
-                f"It {said} all of its {won + lost:,.0f} comparisons, so its strength has no {limit} limit."
-            )
+            n = won + lost
+            which = f"all of its {n:,.0f} comparisons" if n > 1 else "its only comparison"
+            reason = f"It {said} {which}, so its strength has no {limit} limit."
         why[found.models[i]] = reason
     return kept, why
 
@@ -346,12 +346,12 @@ def _meat(
     free = influence.shape[1] - 1
     prompts, annotators = len(np.unique(prompt)), len(np.unique(annotator))
     if prompts <= free:
-        return None, 0, f"Intervals for {free} parameters need more than {free} prompts; these are {prompts}."
+        return None, 0, f"Intervals need {free + 1} prompts or more here; so far: {prompts}."
     if over == "prompts":
         return _clustered(influence, prompt), prompts - 1, None
     needed = max(FEW, free + 1)
     if annotators < needed:
-        return None, 0, f"Intervals over annotators need {needed} of them here; these are {annotators}."
+        return None, 0, f"Intervals over annotators need {needed} of them or more here; so far: {annotators}."
     both = prompt * (annotator.max() + 1) + annotator
     total = _clustered(influence, prompt) + _clustered(influence, annotator) - _clustered(influence, both)
     return total, min(prompts, annotators) - 1, None

@@ -13,6 +13,8 @@ from core.ranking import AVERAGE, POINTS
 
 SHOWN = 30
 """Models at most in a matrix."""
+SCALE, INK = ((0.0, "#EBA878"), (0.5, "#DDE0E4"), (1.0, "#7DB2DC")), "#1C2530"
+"""Of its cells, light enough on either theme for text in this ink."""
 
 
 def strength_figure(rankings: Mapping[str, Mapping[str, Estimate]]) -> go.Figure:
@@ -74,7 +76,7 @@ def head_to_head_figure(
         hover[cell] = f"won {e.value:.1%} ({span}) of {e.n:,}"
         if (first, second) in expected:
             hover[cell] += f"<br>by their strengths {expected[first, second]:.1%}"
-    reach = max(0.1, np.nanmax(np.abs(value - 0.5), initial=0.0))
+    reach = max(0.25, np.nanmax(np.abs(value - 0.5), initial=0.0))
     figure = go.Figure(
         go.Heatmap(
             x=[escape(model) for model in models],
@@ -85,7 +87,8 @@ def head_to_head_figure(
             texttemplate="%{text}",
             zmin=0.5 - reach,
             zmax=0.5 + reach,
-            colorscale=[[0, COLOURS[1]], [0.5, "rgba(128,128,128,0.15)"], [1, COLOURS[0]]],
+            colorscale=SCALE,
+            textfont={"color": INK},
             colorbar={"title": {"text": "won"}, "thickness": 12, "tickformat": ".0%"},
             xgap=1,
             ygap=1,

@@ -28,7 +28,7 @@ def counts_figure(starts: Times, names: Sequence[str], counts: IntArray) -> go.F
             x=starts,
             y=of,
             marker={"color": FAINT if name == OTHERS else COLOURS[i % MOST], "line": {"width": 0}},
-            customdata=[[i, at, str(start), _told(name)] for at, start in enumerate(starts)],
+            customdata=[[i, at, moment(start), _told(name)] for at, start in enumerate(starts)],
             hovertemplate="%{customdata[3]}%{customdata[2]}: %{y:,}<extra></extra>",
             showlegend=len(names) > 1,
         )
@@ -53,7 +53,7 @@ def shares_figure(
             line.update(
                 name=escape(name),
                 customdata=[
-                    [i, at, str(starts[at]), _told(name), _span(e), f"{e.n:,}"] for at, e in enumerate(of)
+                    [i, at, moment(starts[at]), _told(name), _span(e), f"{e.n:,}"] for at, e in enumerate(of)
                 ],
                 hovertemplate="%{customdata[3]}%{customdata[2]}: %{y:.1%} (%{customdata[4]})"
                 "<br>%{customdata[5]} annotations<extra></extra>",
@@ -63,10 +63,15 @@ def shares_figure(
     return _dated(figure, starts).update_yaxes(title=title, tickformat=".0%")
 
 
+def moment(start: np.datetime64) -> str:
+    """The start of a window in words: a day, or a day and an hour."""
+    return str(start).replace("T", " ") + (":00" if "T" in str(start) else "")
+
+
 def _dated(figure: go.Figure, starts: Times) -> go.Figure:
     style(figure, 360)
     if 0 < len(starts) <= FEW:
-        figure.update_xaxes(tickvals=starts, ticktext=[str(start).replace("T", " ") for start in starts])
+        figure.update_xaxes(tickvals=starts, ticktext=[moment(start) for start in starts])
     return figure.update_xaxes(type="date", gridcolor=FAINT)
 
 

@@ -93,13 +93,14 @@ def style_effects(found: Ranking) -> None:
             "Of style": FEATURES[name],
             "Odds": e.reason if e.value is None else f"× {math.exp(e.value):.2f}",
             "95% interval": "" if e.low is None else f"{math.exp(e.low):.2f} to {math.exp(e.high or 0):.2f}",
-            "Log odds": None if e.value is None else round(e.value, 3),
+            "Log odds": e.value,
             "n": e.n,
         }
         for name, e in found.style.items()
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", placeholder="", column_config={
         "Odds": st.column_config.TextColumn(help="What one typical difference (root mean square) multiplies the odds of being preferred by."),
+        "Log odds": st.column_config.NumberColumn(format="%.3f"),
         "n": st.column_config.NumberColumn(format="localized", help="Comparisons."),
     })  # fmt: skip
     st.caption(

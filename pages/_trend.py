@@ -5,14 +5,14 @@ import pandas as pd
 import streamlit as st
 
 from core.timeline import Measure, Split, Timeline
-from core.timeline_figures import MOST, OTHERS, counts_figure, shares_figure
+from core.timeline_figures import MOST, OTHERS, counts_figure, moment, shares_figure
 from pages._history import listing, pages
 from pages._narrowed import Narrowed
 from pages._session import read
 from pages._timeline import judgements
 from storage import history
 
-NAMES: dict[Measure, str] = {"count": "Annotations", "longer": "Prefer the longer", "left": "Prefer the left", "wins": "Wins of a model",
+NAMES: dict[Measure, str] = {"count": "Annotations", "longer": "Prefer longer", "left": "Prefer left", "wins": "Wins",
                              "undecided": "Undecided"}  # fmt: skip
 EXPLAINED: dict[Measure, str] = {
     "count": "Annotations that stand, without skips; the last window may not be over.",
@@ -52,7 +52,7 @@ def drawn(scope: Narrowed, found: Timeline, lines: list[int], measure: Measure) 
         (
             i,
             at,
-        ): f"{str(start).replace('T', ' ')} · {f'{names[i]} · ' if len(names) > 1 else ''}{counts[line, at]:,} annotations"
+        ): f"{moment(start)} · {f'{names[i]} · ' if len(names) > 1 else ''}{counts[line, at]:,} annotations"
         for i, line in enumerate(lines)
         for at, start in enumerate(found.starts)
         if counts[line, at]
@@ -61,9 +61,9 @@ def drawn(scope: Narrowed, found: Timeline, lines: list[int], measure: Measure) 
     st.plotly_chart(figure, key=key, on_select=lambda: pick(key, points), selection_mode="points", config={"displayModeBar": False},
                     alt=f"{NAMES[measure]} over time")  # fmt: skip
     over = "" if measure == "count" else " With 95% intervals over prompts; a window of one prompt has none."
-    st.caption(f"{EXPLAINED[measure]}{over} Windows are named by their first day, UTC.")
+    st.caption(f"{EXPLAINED[measure]}{over} Windows are named by their beginning, UTC.")
     table = pd.DataFrame(
-        {"window": str(start), "group": names[i], "n": int(counts[line, at])}
+        {"window": moment(start), "group": names[i], "n": int(counts[line, at])}
         | ({} if measure == "count" else {"share": told[i][at].value, "low": told[i][at].low, "high": told[i][at].high})
         for i, line in enumerate(lines) for at, start in enumerate(found.starts)
     )  # fmt: skip

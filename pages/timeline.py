@@ -50,13 +50,13 @@ def trends(scope: Narrowed) -> None:
         measure = st.segmented_control("Show", MEASURES, default="count", required=True, key="timeline measure",
                                        format_func=NAMES.__getitem__, **KEPT)  # fmt: skip
         split = st.selectbox(
-            "Lines", SPLITS, key="timeline split", format_func=APART.__getitem__, width=170, **KEPT
+            "Lines", SPLITS, key="timeline split", format_func=APART.__getitem__, width=150, **KEPT
         )
         length = st.selectbox(
             "Windows",
             ["automatic", *UNITS],
             key="timeline unit",
-            width=150,
+            width=140,
             format_func=str.capitalize,
             **KEPT,
         )

@@ -157,17 +157,17 @@ def project(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def test_ukp_is_read_whole_and_quickly(project: Store, shared_data: Path) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     table = judged.listed(project)
     found = Comparisons.of(table)
     found = found.with_style(judged.style_differences(project, found.pair))
     ranking = rank(found, control=True)
     over_time = timeline(table, "longer")
     over_time.shares([0])
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert len(table) == 67_129 and len(found) + found.left_out["same_model"] == 67_129
     assert len(ranking.ranked) == 7
-    assert seconds < 6, "it takes 1 s on an idle machine"
+    assert seconds < 4
 
     rows = ukp_rows(shared_data)
     weeks: dict[str, list[float]] = defaultdict(list)
@@ -183,7 +183,7 @@ def test_ukp_is_read_whole_and_quickly(project: Store, shared_data: Path) -> Non
 
 
 def test_ukp_history(project: Store) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     page, total = history.page(project, Filter(search="evolution"))
-    assert 0 < total == len(page) < 50 and time.perf_counter() - started < 3
+    assert 0 < total == len(page) < 50 and time.process_time() - started < 3
     assert all("evolution" in (row["prompt"] + row["reason"]).lower() for row in page)
