@@ -16,6 +16,8 @@ VIEWS = {
     "Pairs": ["Import", "Browse"],
     "Train": ["Trainings", "New training"],
     "Agreement": ["By category", "Between annotators", "Disagreements", "Consensus", "Figures"],
+    "Timeline": ["History", "Trends"],
+    "Model ranking": ["Head to head", "What style adds", "Strengths"],
     "People": ["API tokens", "Annotators", "Accounts"],
 }
 
