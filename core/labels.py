@@ -1,7 +1,8 @@
 """What a reward model is taught about a pair: the votes on it as one soft label, by a stated policy.
 
 Only an annotator's first judgement of a pair counts. A skip is no vote. "Both bad" prefers neither and says nothing about
-which is better, so it is left out of the vote, and a pair with nothing else has no label.
+which is better, so it is left out of the vote, and a pair with nothing else has no label. Where a pair was adjudicated the
+resolution is its label, whatever the votes say.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from core.agreement import unit_counts
 from core.consensus import dawid_skene, majority, only
 from core.preferences import Ties
-from core.ratings import FloatArray, Ratings
+from core.ratings import FloatArray, IntArray, Ratings
 from core.records import Choice
 
 Method = Literal["votes", "majority", "dawid_skene"]
@@ -68,8 +69,12 @@ class Labels:
     lost: list[str]
 
 
-def label(ratings: Ratings, policy: Policy) -> Labels:
-    """The label of each unit of ``ratings``, whose categories are among a, b, tie and both_bad."""
+def label(ratings: Ratings, policy: Policy, resolution: IntArray | None = None) -> Labels:
+    """The label of each unit of ``ratings``, whose categories are among a, b, tie and both_bad.
+
+    ``resolution``: shape (n_units,), the category's code that adjudication settled on, -1 where there was none. It makes
+    the label certain, and counts as one more vote in the weight.
+    """
     said = {name: votes for name, votes in zip(ratings.categories, unit_counts(ratings).T, strict=True)}
     none = np.zeros(len(ratings.units))
     voting = only(ratings, policy.voting)
@@ -91,4 +96,10 @@ def label(ratings: Ratings, policy: Policy) -> Labels:
     side = np.array([{"a": 1.0, "b": 0.0, "tie": 0.5}[name] for name in voting.categories])
     with np.errstate(invalid="ignore"):
         target = belief @ side / belief.sum(1)
+    if resolution is not None:
+        settled, names = resolution >= 0, np.array([*ratings.categories, ""], dtype=object)[resolution]
+        votes = settled & np.isin(names, policy.voting)
+        target = np.where(settled, np.select([names == "a", names == "b"], [1.0, 0.0], 0.5), target)
+        lost = np.where(settled, np.where(votes, "", names), lost)
+        weight = weight + votes
     return Labels(np.where(lost == "", target, np.nan), weight, lost.tolist())

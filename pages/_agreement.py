@@ -11,8 +11,9 @@ from core.consensus import Consensus, DawidSkene, Ties, accuracy, dawid_skene, m
 from core.estimate import Estimate
 from core.figures import kappa_matrix
 from core.ratings import Ratings
+from core.records import Choice
 from pages._session import read
-from storage import annotations, pairs
+from storage import adjudication, annotations, pairs
 from storage.store import Store
 
 Kinds = tuple[str, ...]
@@ -75,15 +76,20 @@ def disagreements(
 
 @dataclass(frozen=True)
 class Settled:
-    """Majority and Dawid-Skene on the same judgements, and how each fares on the pairs with a gold choice."""
+    """Majority and Dawid-Skene on the same judgements, and how each fares on the pairs with a gold choice.
+
+    ``resolutions``: what adjudication made of some of the pairs, which neither method looks at.
+    """
 
     majority: Consensus
     dawid_skene: DawidSkene
     gold: int
     accuracy: dict[str, Estimate]
+    resolutions: dict[str, Choice]
 
     def table(self) -> pd.DataFrame:
-        """A row a pair: its votes, the label and share of the majority, the label and probability of Dawid-Skene."""
+        """A row a pair: its votes, the label and share of the majority, the label and probability of Dawid-Skene, and the
+        resolution of an adjudicated one."""
         columns: dict[str, object] = {"pair_id": self.majority.units, "votes": self.majority.votes}
         for name, found, share in (
             ("majority", self.majority, "share"), ("dawid_skene", self.dawid_skene, "probability"),
@@ -93,6 +99,7 @@ class Settled:
                 name: labels[found.label],
                 f"{name}_{share}": found.posterior.max(1, initial=0).round(6),
             }
+        columns["resolution"] = [self.resolutions.get(pair_id, "") for pair_id in self.majority.units]
         return pd.DataFrame(columns)
 
 
@@ -103,4 +110,5 @@ def settled(store: Store, campaign_id: str | None, category: str | None, ties: T
     gold = [known.get(unit) for unit in ratings.units]
     by_votes, by_model = majority(ratings, ties), dawid_skene(ratings, ties=ties)
     scores = {"majority": accuracy(by_votes, gold), "dawid_skene": accuracy(by_model, gold)}
-    return Settled(by_votes, by_model, sum(choice is not None for choice in gold), scores)
+    settled_by = read(adjudication.resolutions, campaign_id)
+    return Settled(by_votes, by_model, sum(choice is not None for choice in gold), scores, settled_by)

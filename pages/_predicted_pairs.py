@@ -8,6 +8,7 @@ import streamlit as st
 from pages._pair import answers, prompt
 from pages._session import campaign, read
 from storage import annotations
+from storage.desk import ADJUDICATION
 from storage.workbench import workbench
 
 LISTED = 200
@@ -48,7 +49,10 @@ def one(pair_id: str, key: str) -> None:
             column.markdown(f"**{letter}**")
         answers(card, a_left=True, differences=False, unmasked=True)
         found = read(annotations.history, pair_id)
-        votes = Counter(row["preferred"] or row["verdict"] for row in found if row["state"] == "stands")
+        standing = [row for row in found if row["state"] == "stands"]
+        votes = Counter(
+            row["preferred"] or row["verdict"] for row in standing if row["source"] != ADJUDICATION
+        )
         told = " · ".join(f"{label} **{votes[name]}**" for name, label in CHOICES.items() if votes[name])
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"Votes: {told or 'none that stands'}", width="stretch")

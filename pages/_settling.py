@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.consensus import UNDECIDED
 from pages._agreement import Settled, disagreements, settled
-from pages._session import campaign, read
+from pages._session import allowed, campaign, read, require
 from storage.workbench import workbench
 
 LISTED = 100
@@ -20,10 +20,12 @@ METHODS = {
 
 
 def disagreed(*scope: Any) -> None:
-    pairs_list(
-        read(disagreements, *scope, LISTED),
-        "Nobody disagrees: no pair has two annotators who chose differently.",
-    )
+    found = read(disagreements, *scope, LISTED)
+    pairs_list(found, "Nobody disagrees: no pair has two annotators who chose differently.")
+    if len(found) and allowed(require(), "adjudicate"):
+        st.page_link(
+            "adjudicate.py", label="Adjudicate them, without seeing the votes first", icon=":material/gavel:"
+        )
 
 
 def pairs_list(table: pd.DataFrame, otherwise: str) -> None:
@@ -86,10 +88,14 @@ def consensus(*scope: Any) -> None:
     differ = table[table["majority"] != table["dawid_skene"]]
     st.markdown(f"They differ on **{len(differ):,}** of {len(table):,} pairs"
                 + (f", **{int((differ['majority'] == '').sum()):,}** of which the majority leaves open." if len(differ) else "."))  # fmt: skip
+    if adjudicated := int((table["resolution"] != "").sum()):
+        st.markdown(f"**{adjudicated:,}** of the pairs {'was' if adjudicated == 1 else 'were'} adjudicated: there the resolution is "
+                    "the label, in export and training, whatever the votes say.")  # fmt: skip
     st.download_button("Download the consensus (CSV)", lambda: table.to_csv(index=False).encode(), "consensus.csv", "text/csv",
                        icon=":material/download:", on_click="ignore")  # fmt: skip
     if len(differ):
-        first = differ.sort_values("dawid_skene_probability", ascending=False).head(LISTED)
+        first = differ.drop(columns="resolution")
+        first = first.sort_values("dawid_skene_probability", ascending=False).head(LISTED)
         named = first.assign(
             majority=first["majority"].map(CHOICES), dawid_skene=first["dawid_skene"].map(CHOICES)
         )

@@ -12,12 +12,14 @@ from pages._pairs_import import bring_in
 from pages._report import plain
 from pages._session import campaign, read, require
 from storage import annotations, pairs, prompts
+from storage.desk import ADJUDICATION
 from storage.workbench import workbench
 
 SIZE = 50
 VIEWS = {"Browse": ":material/list:", "Import": ":material/upload_file:"}
 GOLD = {"": "Not gold", "a": "A", "b": "B", "tie": "Tie", "both_bad": "Both bad"}
 CHOICES = {"a": "A", "b": "B", "tie": "Tie", "both_bad": "Both bad", "skip": "Skipped"}
+ROLES = {ADJUDICATION: "adjudicator", "simulated": "simulated", "import": "imported"}
 
 
 def main() -> None:
@@ -145,7 +147,11 @@ def gold(pair_id: str, before: str | None, actor: str) -> None:
 
 def history(pair_id: str) -> None:
     rows = read(annotations.history, pair_id)
-    standing = [row["preferred"] or row["verdict"] for row in rows if row["state"] == "stands"]
+    standing = [
+        row["preferred"] or row["verdict"]
+        for row in rows
+        if row["state"] == "stands" and row["source"] != ADJUDICATION
+    ]
     st.subheader("Judgements", anchor=False)
     if not rows:
         st.caption("Nobody has judged this pair yet.")
@@ -156,10 +162,12 @@ def history(pair_id: str) -> None:
         )
     )
     table = pd.DataFrame(
-        [(r["annotator"], CHOICES[r["preferred"] or r["verdict"]], r["state"], r["reason"], r["submitted_at"]) for r in rows],
-        columns=["Annotator", "Choice", "State", "Reason", "When (UTC)"],
+        [(r["annotator"], ROLES.get(r["source"], ""), CHOICES[r["preferred"] or r["verdict"]], r["state"], r["reason"], r["submitted_at"])
+         for r in rows],
+        columns=["Annotator", "As", "Choice", "State", "Reason", "When (UTC)"],
     )  # fmt: skip
     st.dataframe(table, hide_index=True, placeholder="", column_config={
+        "As": st.column_config.TextColumn(width="small", help="An adjudicator’s word is no vote: it settles them and decides the label."),
         "State": st.column_config.TextColumn(help="An undone or changed judgement stays in the history."),
         "Reason": st.column_config.TextColumn(width="large"),
         "When (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC"),

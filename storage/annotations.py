@@ -1,16 +1,18 @@
 """Annotations as they are read: a person's own, the history of a pair, the table the statistics start from."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core.judging import Verdict
 from core.ratings import Ratings
 from core.records import CHOICES
 from storage.store import Store, placeholders
-from storage.tables import AnnotationRow
+from storage.tables import AnnotationRow, PairRow
 
 STRENGTH_SCALE = ("-3", "-2", "-1", "0", "1", "2", "3")
 """From b far better, over a tie, to a far better."""
@@ -19,7 +21,7 @@ _LISTED = """
            CASE WHEN v.left_id IS NULL THEN NULL WHEN v.left_id = pair.response_a THEN 'a' ELSE 'b' END AS "left",
            v.strength, v.confidence, v.aspects, v.reason, v.seconds, v.repeat, v.source, v.supersedes, v.submitted_at,
            prompt.text AS prompt, prompt.category
-    FROM current_annotation v JOIN pair ON pair.id = v.pair_id JOIN prompt ON prompt.id = pair.prompt_id
+    FROM {} v JOIN pair ON pair.id = v.pair_id JOIN prompt ON prompt.id = pair.prompt_id
     LEFT JOIN annotator ON annotator.id = v.annotator_id
 """
 
@@ -32,13 +34,15 @@ def page(
     pair_id: str | None = None,
     annotation_id: str | None = None,
     search: str = "",
+    resolutions: bool = False,
     offset: int = 0,
     limit: int = 50,
 ) -> tuple[list[dict[str, Any]], int]:
-    """One page of the annotations that stand, newest first, and how many there are in all.
+    """One page of the annotations (or ``resolutions``) that stand, newest first, and how many there are in all.
 
     ``search`` keeps those with that text in the prompt or in the reason.
     """
+    view = "current_resolution" if resolutions else "current_annotation"
     wanted = {
         "campaign_id": campaign_id,
         "annotator_id": annotator_id,
@@ -52,15 +56,15 @@ def page(
         condition += """ AND (contains(lower(v.reason), lower(?)) OR v.pair_id IN (
             SELECT pair.id FROM pair JOIN prompt ON prompt.id = prompt_id WHERE contains(lower(prompt.text), lower(?))))"""
         values += [search, search]
-    total = store.rows(f"SELECT count(*) FROM current_annotation v WHERE {condition}", *values)[0][0]
+    total = store.rows(f"SELECT count(*) FROM {view} v WHERE {condition}", *values)[0][0]
     shown = store.rows(
-        f"SELECT id FROM current_annotation v WHERE {condition} ORDER BY submitted_at DESC, id LIMIT ? OFFSET ?",
+        f"SELECT id FROM {view} v WHERE {condition} ORDER BY submitted_at DESC, id LIMIT ? OFFSET ?",
         *values, limit, offset,
     )  # fmt: skip
     ids = [annotation_id for (annotation_id,) in shown]
     if not ids:
         return [], total
-    query = f"{_LISTED} WHERE v.id IN ({placeholders(ids)}) ORDER BY v.submitted_at DESC, v.id"
+    query = f"{_LISTED.format(view)} WHERE v.id IN ({placeholders(ids)}) ORDER BY v.submitted_at DESC, v.id"
     return store.table(query, *ids).to_pylist(), total
 
 
@@ -70,19 +74,69 @@ def get(store: Store, annotation_id: str) -> AnnotationRow | None:
         return session.get(AnnotationRow, annotation_id)
 
 
-def last(store: Store, campaign_id: str, annotator_id: str) -> dict[str, Any] | None:
-    """The annotator's latest annotation that stands, skips included."""
-    rows, _ = page(store, campaign_id=campaign_id, annotator_id=annotator_id, limit=1)
+def last(
+    store: Store, campaign_id: str, annotator_id: str, *, resolutions: bool = False
+) -> dict[str, Any] | None:
+    """The annotator's latest annotation (or resolution) that stands, skips included."""
+    rows, _ = page(
+        store, campaign_id=campaign_id, annotator_id=annotator_id, resolutions=resolutions, limit=1
+    )
     return rows[0] if rows else None
 
 
-def history(store: Store, pair_id: str, annotator_id: str | None = None) -> list[dict[str, Any]]:
-    """Every annotation a pair ever had, oldest first, with what became of it (stands, changed, undone).
+def row_of(
+    pair: PairRow,
+    campaign_id: str,
+    annotator_id: str,
+    verdict: Verdict,
+    now: datetime,
+    *,
+    row_id: str,
+    source: str,
+    a_left: bool | None,
+) -> AnnotationRow:
+    """The row that says what a verdict says, by response; ``a_left`` is None where the sides are not known."""
+    preferred = {"a": pair.response_a, "b": pair.response_b}.get(verdict.choice)
+    return AnnotationRow(
+        id=row_id,
+        campaign_id=campaign_id,
+        pair_id=pair.id,
+        annotator_id=annotator_id,
+        verdict="prefer" if preferred else verdict.choice,
+        preferred_id=preferred,
+        left_id=None if a_left is None else pair.response_a if a_left else pair.response_b,
+        strength=verdict.strength,
+        confidence=verdict.confidence,
+        aspects=dict(verdict.aspects),
+        reason=verdict.reason or None,
+        seconds=verdict.seconds,
+        source=source,
+        submitted_at=now,
+    )
 
-    With ``annotator_id`` only that annotator's.
+
+def retraction_of(row: AnnotationRow, retraction_id: str, now: datetime) -> AnnotationRow:
+    """The row that undoes another."""
+    return AnnotationRow(
+        id=retraction_id,
+        campaign_id=row.campaign_id,
+        pair_id=row.pair_id,
+        annotator_id=row.annotator_id,
+        verdict="retracted",
+        repeat=row.repeat,
+        source=row.source,
+        supersedes=row.id,
+        submitted_at=now,
+    )
+
+
+def history(store: Store, pair_id: str, annotator_id: str | None = None) -> list[dict[str, Any]]:
+    """Every annotation and resolution a pair ever had, oldest first, with what became of it (stands, changed, undone).
+
+    ``source`` tells a resolution (adjudication) from a vote. With ``annotator_id`` only that annotator's.
     """
     table = store.table(
-        """SELECT v.id, annotator.name AS annotator, v.verdict, v.submitted_at, v.reason, later.verdict AS later,
+        """SELECT v.id, annotator.name AS annotator, v.verdict, v.submitted_at, v.reason, v.source, later.verdict AS later,
                   CASE WHEN v.preferred_id = pair.response_a THEN 'a' WHEN v.preferred_id = pair.response_b THEN 'b' END
                     AS preferred,
                   CASE WHEN later.id IS NULL THEN 'stands' WHEN later.verdict = 'retracted' THEN 'undone'

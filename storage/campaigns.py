@@ -178,7 +178,8 @@ def progress(store: Store, campaign: CampaignRow) -> Progress:
     )[0]  # fmt: skip
     median = store.rows(
         """SELECT median(seconds) FROM (SELECT seconds FROM annotation WHERE campaign_id = ? AND seconds IS NOT NULL
-           AND verdict NOT IN ('skip', 'retracted') AND source <> 'simulated' ORDER BY submitted_at DESC LIMIT 1000)""",
+           AND verdict NOT IN ('skip', 'retracted') AND source NOT IN ('simulated', 'adjudication')
+           ORDER BY submitted_at DESC LIMIT 1000)""",
         campaign.id,
     )[0][0]
     return Progress(

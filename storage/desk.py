@@ -12,10 +12,13 @@ from sqlmodel import col, delete, select, update
 from core.judging import Verdict, check
 from core.queueing import Lease, NotAccepted, Nothing, Queue, Rules
 from core.records import content_id
-from storage import campaigns
-from storage.cards import Cards
+from storage import annotations, campaigns
+from storage.cards import Card, Cards
 from storage.store import Store, new_id
 from storage.tables import AnnotationRow, CampaignRow, LeaseRow
+
+ADJUDICATION = "adjudication"
+"""The source of a resolution: an annotation that settles the votes on a pair and is none itself."""
 
 _KEEP = timedelta(days=1)
 """An expired lease is remembered so long, so that a late judgement is still taken where there is room."""
@@ -140,18 +143,7 @@ class Desk:
         """Undo a judgement: it stays in the history, and its pair is held for the annotator again, sides as before."""
         with self._open(annotator) as (_, queue), self._lock:
             old = self._current(annotation_id, annotator)
-            row = AnnotationRow(
-                id=new_id("a"),
-                campaign_id=old.campaign_id,
-                pair_id=old.pair_id,
-                annotator_id=annotator,
-                verdict="retracted",
-                repeat=old.repeat,
-                source=old.source,
-                supersedes=old.id,
-                submitted_at=now,
-            )
-            self._store.append(row)
+            self._store.append(annotations.retraction_of(old, new_id("a"), now))
             a_left = self._a_left(old.pair_id, old.left_id)
             queue.unsettle(annotator, old.pair_id, a_left, skip=old.verdict == "skip", repeat=old.repeat)
             released = queue.held(annotator)
@@ -177,6 +169,19 @@ class Desk:
                     session.exec(update(LeaseRow).where(this).values(expires_at=lease.expires_at))
             return lease
 
+    def meet(self, annotator: str, pair_id: str, now: datetime) -> None:
+        """They have met a pair elsewhere, so that it is not handed to them here.
+
+        Raises NotAccepted where they have met it already, or it is not part of the campaign.
+        """
+        with self._open() as (_, queue), self._lock:
+            queue.settle(annotator, pair_id, None, now, skip=True)
+
+    def part(self, annotator: str, pair_id: str) -> None:
+        """Take ``meet`` back."""
+        with self._open() as (_, queue), self._lock:
+            queue.unsettle(annotator, pair_id, None, skip=True)
+
     @contextmanager
     def closed(self) -> Iterator[None]:
         """Nothing is handed out or taken in meanwhile; afterwards the queue is read from the store anew."""
@@ -192,12 +197,12 @@ class Desk:
                 self._gate.notify_all()
 
     @contextmanager
-    def _open(self, annotator: str) -> Iterator[tuple[CampaignRow, Queue]]:
+    def _open(self, annotator: str | None = None) -> Iterator[tuple[CampaignRow, Queue]]:
         with self._gate:
             campaign, queue = self._ready()
             self._busy += 1
         try:
-            if campaign.annotators and annotator not in campaign.annotators:
+            if annotator and campaign.annotators and annotator not in campaign.annotators:
                 raise NotAccepted(
                     "yours_not", f"you are not among the annotators of {campaign.name!r}; ask a lead"
                 )
@@ -242,9 +247,10 @@ class Desk:
                FROM lease JOIN pair ON pair.id = pair_id WHERE campaign_id = ? AND expires_at > ?
                AND lease.id NOT IN (SELECT lease_id FROM annotation WHERE lease_id IS NOT NULL)
                AND (pair_id, annotator_id, repeat) NOT IN (
-                 SELECT (pair_id, annotator_id, repeat) FROM current_annotation WHERE campaign_id = ?)
+                 SELECT (pair_id, annotator_id, repeat) FROM current_annotation WHERE campaign_id = ?
+                 UNION ALL SELECT (pair_id, annotator_id, FALSE) FROM current_resolution WHERE campaign_id = ?)
                ORDER BY issued_at""",
-            campaign.id, now, campaign.id,
+            campaign.id, now, campaign.id, campaign.id,
         )  # fmt: skip
         queue = Queue(
             rules,
@@ -260,9 +266,11 @@ class Desk:
 
     def _met(self, annotator: str) -> Iterable[tuple[str, bool | None, bool]]:
         return self._store.rows(
-            """SELECT pair_id, CASE WHEN verdict = 'skip' THEN NULL ELSE left_id = response_a END, repeat
-               FROM current_annotation JOIN pair ON pair.id = pair_id
-               WHERE campaign_id = ? AND annotator_id = ? ORDER BY submitted_at""",
+            """SELECT pair_id, a_left, repeat FROM (
+                 SELECT pair_id, CASE WHEN verdict <> 'skip' THEN left_id = response_a END AS a_left, repeat, submitted_at
+                 FROM current_annotation JOIN pair ON pair.id = pair_id WHERE campaign_id = $1 AND annotator_id = $2
+                 UNION ALL SELECT pair_id, NULL, FALSE, submitted_at FROM current_resolution
+                 WHERE campaign_id = $1 AND annotator_id = $2) ORDER BY submitted_at""",
             self._campaign_id, annotator,
         )  # fmt: skip
 
@@ -276,24 +284,9 @@ class Desk:
         source: str,
         a_left: bool | None,
     ) -> AnnotationRow:
-        response_a, response_b = self._responses(pair_id)
-        preferred = {"a": response_a, "b": response_b}.get(verdict.choice)
-        return AnnotationRow(
-            id=row_id,
-            campaign_id=self._campaign_id,
-            pair_id=pair_id,
-            annotator_id=annotator,
-            verdict="prefer" if preferred else verdict.choice,
-            preferred_id=preferred,
-            left_id=None if a_left is None else response_a if a_left else response_b,
-            strength=verdict.strength,
-            confidence=verdict.confidence,
-            aspects=dict(verdict.aspects),
-            reason=verdict.reason or None,
-            seconds=verdict.seconds,
-            source=source,
-            submitted_at=now,
-        )
+        return annotations.row_of(
+            self._card(pair_id).pair, self._campaign_id, annotator, verdict, now, row_id=row_id, source=source, a_left=a_left
+        )  # fmt: skip
 
     def _lease_row(self, lease: Lease, queue: Queue) -> LeaseRow:
         response_a, response_b = self._responses(lease.pair_id)
@@ -308,11 +301,15 @@ class Desk:
             expires_at=lease.expires_at,
         )
 
-    def _responses(self, pair_id: str) -> tuple[str, str]:
+    def _card(self, pair_id: str) -> Card:
         card = self._cards.get(pair_id)
         if card is None:
             raise NotAccepted("unknown", f"there is no pair {pair_id!r}")
-        return card.pair.response_a, card.pair.response_b
+        return card
+
+    def _responses(self, pair_id: str) -> tuple[str, str]:
+        pair = self._card(pair_id).pair
+        return pair.response_a, pair.response_b
 
     def _lease(self, lease_id: str) -> Lease | None:
         """A lease that is no longer held, from the store."""
@@ -349,6 +346,8 @@ class Desk:
             ).first()
         if row is None or row.annotator_id != annotator or row.campaign_id != self._campaign_id:
             raise NotAccepted("unknown", f"you have no annotation {annotation_id!r} in this campaign")
+        if row.source == ADJUDICATION:
+            raise NotAccepted("yours_not", "that is a resolution, not a vote; undo it where you adjudicate")
         if later is not None or row.verdict == "retracted":
             raise NotAccepted(
                 "judged", "that annotation was changed or undone already; reload to see what stands"

@@ -10,6 +10,7 @@ from core.agreement import unit_counts
 from core.consensus import dawid_skene, majority
 from core.exporting import Candidate
 from core.records import CHOICES, Message, Prompt, Response
+from storage.adjudication import resolutions
 from storage.annotations import ratings
 from storage.store import Store
 
@@ -20,7 +21,9 @@ _BATCH = 20_000
 def candidates(
     store: Store, *, campaign_id: str | None = None, category: str | None = None, method: Method = "majority"
 ) -> list[Candidate]:
-    """Every pair of a campaign (None: of the store) and category with its votes and its consensus label."""
+    """Every pair of a campaign (None: of the store) and category with its votes and its label: that of the consensus, or
+    the resolution, taken for certain, where the pair was adjudicated."""
+    resolved = resolutions(store, campaign_id)
     judged, _ = ratings(store, campaign_id=campaign_id, category=category)
     consensus = majority(judged) if method == "majority" else dawid_skene(judged)
     choices = [choice for choice in CHOICES if choice in consensus.categories]
@@ -51,8 +54,9 @@ def candidates(
                 {} if i is None else {choice: n for choice, n in zip(choices, counts[i], strict=True) if n}
             )
             code = -1 if i is None else int(consensus.label[i])
-            label = None if code < 0 else choices[code]
+            label = resolved.get(pair_id) or (None if code < 0 else choices[code])
             confidence = None if i is None or code < 0 else float(consensus.posterior[i, code])
+            confidence = 1.0 if pair_id in resolved else confidence
             a, b = Response(text_a, model_a), Response(text_b, model_b)
             found.append(Candidate(pair_id, prompt, a, b, votes, label, confidence))
     return found
@@ -74,12 +78,15 @@ def _in_batches(
 _COLUMNS = (
     "annotation_id", "campaign", "pair_id", "external_id", "annotator", "annotator_kind", "choice", "preferred_id",
     "left", "strength", "confidence", "aspects", "reason", "seconds", "repeat", "source", "submitted_at", "prompt",
-    "response_a", "response_b", "model_a", "model_b", "category",
+    "response_a", "response_b", "model_a", "model_b", "category", "resolution",
 )  # fmt: skip
 
 
 def annotations_csv(store: Store, *, campaign_id: str | None = None) -> Iterator[bytes]:
-    """The annotations that stand, oldest first, as CSV in pieces; the file comes back in by the ``annotated`` importer."""
+    """The annotations that stand, oldest first, as CSV in pieces; the file comes back in by the ``annotated`` importer.
+
+    ``resolution`` is what adjudication made of the pair, if it did; resolutions are no rows of their own.
+    """
     condition, values = ("TRUE", []) if campaign_id is None else ("v.campaign_id = ?", [campaign_id])
     yield _csv([_COLUMNS])
     wanted = f"SELECT v.id FROM current_annotation v WHERE {condition} ORDER BY v.submitted_at, v.id"
@@ -92,7 +99,9 @@ def annotations_csv(store: Store, *, campaign_id: str | None = None) -> Iterator
                           CASE WHEN v.left_id = response_a THEN 'a' WHEN v.left_id = response_b THEN 'b' END,
                           v.strength, v.confidence, v.aspects, v.reason, v.seconds, v.repeat, v.source,
                           strftime(v.submitted_at::TIMESTAMP, '%Y-%m-%dT%H:%M:%S.%fZ'), prompt.text, a.text, b.text,
-                          a.model, b.model, prompt.category
+                          a.model, b.model, prompt.category,
+                          (SELECT arg_max(choice, r.submitted_at) FROM current_resolution r
+                           WHERE r.pair_id = v.pair_id AND r.campaign_id = v.campaign_id AND choice <> 'skip')
                    FROM current_annotation v JOIN pair ON pair.id = v.pair_id JOIN prompt ON prompt.id = pair.prompt_id
                    JOIN response a ON a.id = pair.response_a JOIN response b ON b.id = pair.response_b
                    JOIN campaign ON campaign.id = v.campaign_id LEFT JOIN annotator ON annotator.id = v.annotator_id

@@ -155,18 +155,27 @@ def labels(store: Store, policy: Policy) -> pa.Table:
 def _labels(duck: Any, campaign_id: str | None, policy: Policy) -> pa.Table:
     """``pair_id``, ``target``, ``weight``, ``annotations`` and ``lost`` of every pair that somebody judged, by its id."""
     judged = duck.sql(
-        """SELECT v.id, v.pair_id, v.annotator_id, v.choice
-           FROM current_annotation v JOIN annotator ON annotator.id = v.annotator_id
-           WHERE verdict <> 'skip' AND ($1 IS NULL OR v.campaign_id = $1) AND ($2 OR annotator.kind <> 'simulated')
-           QUALIFY row_number() OVER (PARTITION BY v.pair_id, v.annotator_id ORDER BY v.submitted_at, v.id) = 1
-           ORDER BY v.pair_id, v.submitted_at, v.id""",
+        """SELECT id, pair_id, annotator_id, choice, resolves FROM (
+             SELECT v.*, annotator.kind, FALSE AS resolves
+             FROM current_annotation v JOIN annotator ON annotator.id = v.annotator_id
+             UNION ALL BY NAME SELECT *, 'person' AS kind, TRUE AS resolves FROM current_resolution)
+           WHERE verdict <> 'skip' AND ($1 IS NULL OR campaign_id = $1) AND ($2 OR kind <> 'simulated')
+           QUALIFY CASE WHEN resolves
+                        THEN row_number() OVER (PARTITION BY resolves, pair_id ORDER BY submitted_at DESC, id) = 1
+                        ELSE row_number() OVER (PARTITION BY resolves, pair_id, annotator_id ORDER BY submitted_at, id) = 1 END
+           ORDER BY pair_id, submitted_at, id""",
         params=[campaign_id, policy.simulated],
     ).to_arrow_table()
     unit, units = _coded(judged["pair_id"])
     rater, raters = _coded(judged["annotator_id"])
     choice = pc.index_in(judged["choice"], pa.array(CHOICES)).to_numpy().astype(np.int64)
-    unknown = np.full(len(choice), np.nan)
-    found = label(Ratings(unit, rater, choice, unknown, units, raters, CHOICES), policy)
+    resolves = judged["resolves"].to_numpy()
+    resolution = np.full(len(units), -1)
+    resolution[unit[resolves]] = choice[resolves]
+    votes = ~resolves
+    unknown = np.full(int(votes.sum()), np.nan)
+    ratings = Ratings(unit[votes], rater[votes], choice[votes], unknown, units, raters, CHOICES)
+    found = label(ratings, policy, resolution)
     voted = np.isin(choice, [CHOICES.index(name) for name in policy.voting])
     ends = np.concatenate([[0], np.cumsum(np.bincount(unit[voted], minlength=len(units)))])
     ids = judged["id"].combine_chunks().filter(pa.array(voted))

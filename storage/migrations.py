@@ -90,10 +90,30 @@ def _m003_choice_above_the_join(connection: Connection) -> None:
     )
 
 
+def _m005_adjudication(connection: Connection) -> None:
+    """Resolutions stand apart from the votes that they settle: whatever counts votes goes on counting votes alone."""
+    for view, other in (
+        ("current_annotation", "source = 'adjudication'"),
+        ("current_resolution", "source <> 'adjudication'"),
+    ):
+        connection.execute(
+            text(
+                f"""CREATE OR REPLACE VIEW {view} AS
+                    SELECT annotation.*, pair.rowid AS pair_row, pair.prompt_id,
+                           CASE WHEN annotation.{other} THEN 'elsewhere' WHEN verdict <> 'prefer' THEN verdict
+                                WHEN preferred_id = pair.response_a THEN 'a' ELSE 'b' END AS choice
+                    FROM annotation JOIN pair ON pair.id = annotation.pair_id
+                    WHERE choice NOT IN ('retracted', 'elsewhere')
+                      AND annotation.id NOT IN (SELECT supersedes FROM annotation WHERE supersedes IS NOT NULL)"""
+            )
+        )
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _m001_first_floor,
     _m002_learning,
     _m003_choice_above_the_join,
+    _m005_adjudication,
 )
 
 

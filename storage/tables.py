@@ -114,8 +114,8 @@ class AnnotationRow(SQLModel, table=True):
     """One judgement, never changed: a later row that ``supersedes`` it corrects it or, as retracted, undoes it.
 
     ``verdict`` is prefer, tie, both_bad, skip or retracted; ``preferred_id`` the response preferred, ``left_id`` the
-    response that stood left (None where it is not known). ``source`` is person, api, import or simulated.
-    ``seconds`` is from shown to submitted, without idle time.
+    response that stood left (None where it is not known). ``source`` is person, api, import or simulated, or adjudication
+    for the resolution of a pair on which people disagree, which is no vote. ``seconds`` is from shown to submitted, without idle time.
     """
 
     __tablename__ = "annotation"

@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from core.settings import Settings, load
+from storage.adjudication import Adjudication
 from storage.desk import Desks
 from storage.store import Store
 
@@ -15,9 +16,11 @@ class Workbench:
     settings: Settings
     store: Store
     desks: Desks = field(init=False)
+    adjudication: Adjudication = field(init=False)
 
     def __post_init__(self) -> None:
         self.desks = Desks(self.store)
+        self.adjudication = Adjudication(self.store, self.desks)
 
 
 _lock = threading.Lock()

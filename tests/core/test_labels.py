@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.consensus import dawid_skene
-from core.labels import LOST, Policy, label
+from core.labels import LOST, METHODS, Method, Policy, label
 from core.ratings import Ratings
 from core.records import CHOICES
 
@@ -77,3 +77,27 @@ def test_policies_there_are_not() -> None:
         Policy("mean")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="ties is 'keep'; it must be half or drop"):
         Policy(ties="keep")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("consensus", METHODS)
+def test_a_resolution_is_the_label_whatever_the_votes(consensus: Method) -> None:
+    rows = [(u, who, "a") for u in ("to b", "to tie", "to bad", "left") for who in ("ann", "bob")]
+    said = Ratings.from_rows([*rows, ("no votes", "ann", "both_bad")], categories=CHOICES)
+    settled = {"to b": "b", "to tie": "tie", "to bad": "both_bad", "no votes": "a"}
+    resolution = np.array([CHOICES.index(settled[u]) if u in settled else -1 for u in said.units])
+    found = label(said, Policy(consensus), resolution)
+    before = label(said, Policy(consensus))
+    told = {
+        u: (t, w, lost)
+        for u, t, w, lost in zip(said.units, found.target, found.weight, found.lost, strict=True)
+    }
+    assert (
+        told["to b"] == (0.0, 3, "") and told["to tie"] == (0.5, 3, "") and told["no votes"] == (1.0, 1, "")
+    )
+    assert np.isnan(told["to bad"][0]) and told["to bad"][2] == "both_bad"
+    assert told["left"] == tuple(
+        getattr(before, f)[said.units.index("left")] for f in ("target", "weight", "lost")
+    )
+    dropped = label(said, Policy(consensus, ties="drop"), resolution)
+    assert dropped.lost[said.units.index("to tie")] == "tie"
+    assert np.isnan(dropped.target[said.units.index("to tie")])
