@@ -192,7 +192,7 @@ def _next(request: Request, campaign: str | None, annotator: str | None) -> Resp
     done, wanted = desk.progress()
     progress = Progress(done=done, wanted=wanted)
     if not isinstance(found, Nothing):
-        card = _card(found.pair_id)
+        card = card_of(found.pair_id)
         return _json(
             PairToJudge(
                 lease_id=found.id,
@@ -235,7 +235,7 @@ def _submit(new: NewAnnotation, request: Request) -> Response:
         lease_id=new.lease_id,
         annotation_id=new.id,
     )
-    return _json(_shown(row), 201 if row.submitted_at == now else 200)
+    return _json(shown(row), 201 if row.submitted_at == now else 200)
 
 
 @router.get("/annotations", responses=problems(404))
@@ -261,7 +261,7 @@ def list_annotations(
         offset=offset,
         limit=limit,
     )
-    return AnnotationPage(total=total, items=[ListedAnnotation(**_decoded(row)) for row in rows])
+    return AnnotationPage(total=total, items=[ListedAnnotation(**decoded(row)) for row in rows])
 
 
 @router.patch("/annotations/{annotation_id}", response_model=Annotation, responses=problems(404, 409))
@@ -273,7 +273,7 @@ def edit_annotation(
     old = _own(annotation_id)
     verdict = change.verdict(old.pair_id)
     desk = workbench().desks[old.campaign_id]
-    return _json(_shown(desk.edit(identity.id, annotation_id, verdict, datetime.now(UTC), source="api")))
+    return _json(shown(desk.edit(identity.id, annotation_id, verdict, datetime.now(UTC), source="api")))
 
 
 @router.delete("/annotations/{annotation_id}", responses=problems(404, 409))
@@ -299,7 +299,8 @@ def _known(store: Store, campaign_id: str) -> str:
     return campaigns.find(store, campaign_id)
 
 
-def _card(pair_id: str) -> Card:
+def card_of(pair_id: str) -> Card:
+    """Raises NotAccepted where there is no such pair."""
     card = workbench().desks.cards.get(pair_id)
     if card is None:
         raise NotAccepted("unknown", f"there is no pair {pair_id!r}")
@@ -307,7 +308,7 @@ def _card(pair_id: str) -> Card:
 
 
 def _side(pair_id: str, response_id: str | None) -> Choice:
-    card = _card(pair_id)
+    card = card_of(pair_id)
     if response_id not in (card.a.id, card.b.id):
         raise InvalidJudgement("preferred_id", f"{response_id!r} is not one of this pair's responses")
     return "a" if response_id == card.a.id else "b"
@@ -320,15 +321,17 @@ def _own(annotation_id: str) -> AnnotationRow:
     return row
 
 
-def _shown(row: AnnotationRow) -> Annotation:
-    card = _card(row.pair_id)
+def shown(row: AnnotationRow) -> Annotation:
+    """A stored judgement as it is answered."""
+    card = card_of(row.pair_id)
     sides: Mapping[str | None, str] = {card.a.id: "a", card.b.id: "b"}
     choice = sides[row.preferred_id] if row.verdict == "prefer" else row.verdict
     fields = row.model_dump(include=set(Annotation.model_fields))
     return Annotation.model_construct(**fields | {"choice": choice, "left": sides.get(row.left_id)})
 
 
-def _decoded(row: dict[str, Any]) -> dict[str, Any]:
+def decoded(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of ``storage.annotations.page`` as it is answered."""
     return row | {"aspects": json.loads(row["aspects"])}
 
 

@@ -6,7 +6,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 
-from api import annotations, export, jobs, metrics, pairs, prompts, registry, scoring
+from api import adjudications, annotations, export, jobs, metrics, pairs, prompts, registry, scoring
 from api.models import Problem, problems
 from core.generation import ProviderError
 from core.judging import InvalidJudgement
@@ -24,7 +24,7 @@ With sign-in on, send an API token: `Authorization: Bearer <token>`. With sign-i
 `X-Attune-Name`; without it you are "local". Every error is `{"detail": "...", "field": "..."}`.
 
 Annotators fetch and send annotations and see their own; researchers read everything and score; leads add prompts and
-pairs, start jobs and deploy models.
+pairs, adjudicate, start jobs and deploy models.
 """
 _NOT_ACCEPTED = {"full": 409, "judged": 409, "unknown": 404, "yours_not": 403}
 
@@ -36,7 +36,7 @@ api: FastAPI = FastAPIOffline(
     servers=[{"url": "/api"}],
     responses=problems(400, 401, 403, 413, 422),
 )
-for area in (annotations, prompts, pairs, metrics, export, scoring, jobs, registry):
+for area in (annotations, adjudications, prompts, pairs, metrics, export, scoring, jobs, registry):
     api.include_router(area.router)
 
 

@@ -69,7 +69,7 @@ def quality(predictions: Predictions, seed: int = 0) -> Quality:
 
 def accuracy(predictions: Predictions, seed: int = 0) -> Estimate:
     """The share of pairs on whose preferred side the predictor is; ``n`` counts the pairs whose outcome has a side."""
-    return _share(predictions, _right(predictions), seed, least=0)
+    return share(predictions, right(predictions), seed, least=0)
 
 
 def compare(first: Predictions, second: Predictions, seed: int = 0) -> Comparison:
@@ -77,11 +77,11 @@ def compare(first: Predictions, second: Predictions, seed: int = 0) -> Compariso
     for what in ("y", "weight", "group"):
         if not np.array_equal(getattr(first, what), getattr(second, what)):
             raise ValueError("The two predictors are to be compared on the same pairs, in the same order.")
-    before, after = _right(first), _right(second)
+    before, after = right(first), right(second)
     gained, lost = np.flatnonzero((before == 0) & (after == 1)), np.flatnonzero((before == 1) & (after == 0))
     flips = len(gained) + len(lost)
     return Comparison(
-        _share(first, after - before, seed, least=-1),
+        share(first, after - before, seed, least=-1),
         _mean(first, log_losses(second.p, second.y) - log_losses(first.p, first.y), seed),
         gained,
         lost,
@@ -123,20 +123,22 @@ def learning_curve(predictions: Mapping[int, Predictions], seed: int = 0) -> lis
     return points
 
 
-def _right(predictions: Predictions) -> FloatArray:
-    """1 right, 0 wrong, 1/2 for a prediction of 1/2, NaN where the outcome is 1/2."""
+def right(predictions: Predictions) -> FloatArray:
+    """For each pair 1 where the predictor is right, 0 wrong, 1/2 for a prediction of 1/2, NaN where the outcome is 1/2."""
     p, y = predictions.p, predictions.y
     return np.where(y == 0.5, np.nan, (1 + np.sign(p - 0.5) * np.sign(y - 0.5)) / 2)
 
 
-def _share(predictions: Predictions, values: FloatArray, seed: int, least: int) -> Estimate:
+def share(
+    predictions: Predictions, values: FloatArray, seed: int = 0, least: int = 0, nowhere: str = ALL_TIED
+) -> Estimate:
     """The mean of a share (``least`` 0), or of a difference of shares (-1), over the pairs where it is not NaN.
 
-    Where it does not vary the bootstrap says nothing; the limits are then Wilson's for the share of groups.
+    ``nowhere``: why it cannot be computed where it is NaN everywhere. Where it does not vary the bootstrap says nothing; the limits are then Wilson's for the share of groups.
     """
     sided = np.flatnonzero(~np.isnan(values))
     if not len(sided) and len(values):
-        return Estimate.unavailable(ALL_TIED)
+        return Estimate.unavailable(nowhere)
     part = predictions.take(sided)
     found = _mean(part, values[sided], seed)
     if found.value is None or found.low is None or found.low != found.high:

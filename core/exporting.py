@@ -52,7 +52,7 @@ REASONS: Mapping[str, str] = {
 @dataclass(frozen=True)
 class Candidate:
     """A pair that may be exported: ``votes`` counts each choice, ``label`` is the consensus (None where there is none),
-    ``confidence`` its posterior probability where known."""
+    or the resolution where the pair was adjudicated, ``confidence`` its posterior probability where known."""
 
     pair_id: str
     prompt: Prompt

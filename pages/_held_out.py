@@ -32,8 +32,9 @@ MOST = 30
 """Categories at most, the largest ones."""
 
 
-def held_out(store: Store, model_id: str, which: str = ALL) -> HeldOut:
-    """The pairs a model was not fitted to: those of its test split and its probes, of one of the two, or of one probe.
+def held_out(store: Store, model_id: str, which: str = ALL, campaign_id: str | None = None) -> HeldOut:
+    """The pairs a model was not fitted to: those of its test split and its probes, of one of the two, or of one probe;
+    with ``campaign_id`` those last annotated there.
 
     Where a model is an earlier one calibrated anew, the pairs of that count: what it says of them is out of fold.
     """
@@ -46,6 +47,8 @@ def held_out(store: Store, model_id: str, which: str = ALL) -> HeldOut:
         kept = pc.is_in(table["split"], pa.array(unseen))
     else:
         kept = pc.equal(table["probe_id"], which)
+    if campaign_id is not None:
+        kept = pc.and_(kept, pc.fill_null(pc.equal(table["campaign_id"], campaign_id), False))
     return HeldOut.of(table.filter(kept))
 
 

@@ -22,10 +22,12 @@ METHODS = {
 def disagreed(*scope: Any) -> None:
     found = read(disagreements, *scope, LISTED)
     pairs_list(found, "Nobody disagrees: no pair has two annotators who chose differently.")
-    if len(found) and allowed(require(), "adjudicate"):
-        st.page_link(
-            "adjudicate.py", label="Adjudicate them, without seeing the votes first", icon=":material/gavel:"
-        )
+    if (
+        len(found)
+        and allowed(require(), "adjudicate")
+        and st.button("Settle them, without seeing the votes first", icon=":material/gavel:")
+    ):
+        st.switch_page("adjudicate.py")
 
 
 def pairs_list(table: pd.DataFrame, otherwise: str) -> None:

@@ -133,7 +133,7 @@ def scope() -> Scope:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         consensus = st.segmented_control("Votes become", CONSENSUS, default="votes", required=True, key="train consensus",
                                          format_func=lambda one: CONSENSUS[one][0], help="What a pair teaches where people "
-                                         "disagree.", **KEPT)  # fmt: skip
+                                         "disagree; an adjudicated pair teaches its resolution.", **KEPT)  # fmt: skip
         ties = st.segmented_control("Ties", TIES, default="half", required=True, key="train ties", format_func=TIES.__getitem__,
                                     help="“Both bad” prefers neither and is always left out.", **KEPT)  # fmt: skip
         simulated = "simulated" in there and st.toggle(

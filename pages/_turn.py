@@ -4,15 +4,15 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from core.clock import Clock
-from core.judging import InvalidJudgement
+from core.judging import InvalidJudgement, Verdict
 from core.queueing import Lease, NotAccepted, Nothing
-from core.roles import Identity
+from core.roles import Identity, Role
 from pages._session import identity
 from pages._verdict import Draft, Side, keep, said, verdict
 from storage import annotations, campaigns, overview
@@ -38,9 +38,29 @@ class Turn:
     refused: str | None = None
     over: bool = False
 
+    role: ClassVar[Role] = "annotator"
+
     @property
     def lapsed(self) -> bool:
         return self.lease.expires_at <= datetime.now(UTC)
+
+    def hand_in(self, said: Verdict, now: datetime) -> None:
+        """Store what is said of the pair. Raises NotAccepted or InvalidJudgement."""
+        workbench().desks[self.campaign_id].submit(
+            self.lease.annotator, self.lease.pair_id, said, now, source="person", lease_id=self.lease.id
+        )
+
+    def hold(self, now: datetime) -> None:
+        """Start the lease's time again, while it is held."""
+        desk = workbench().desks[self.campaign_id]
+        self.lease = desk.renew(self.lease.annotator, self.lease.id, now) or self.lease
+
+    def done(self, side: Side, seconds: float) -> None:
+        """It has been stored."""
+        tell("Skipped." if side == "skip" else None)
+        if side != "skip":
+            _paces().append(seconds)
+            count(self.campaign_id, self.lease.annotator, 1)
 
 
 def turn_of(campaign: CampaignRow, who: Identity) -> Turn | Nothing:
@@ -52,7 +72,7 @@ def turn_of(campaign: CampaignRow, who: Identity) -> Turn | Nothing:
         if isinstance(found, Nothing):
             turns.pop((campaign.id, who.id), None)
             return found
-        turn = turns[campaign.id, who.id] = Turn(campaign.id, found, _drafts().pop(found.pair_id, {}))
+        turn = turns[campaign.id, who.id] = Turn(campaign.id, found, drafts().pop(found.pair_id, {}))
     return turn
 
 
@@ -86,16 +106,13 @@ def submit(turn: Turn, side: Side | None = None) -> None:
     side = side or turn.chosen
     if side is None or turn.over or turn.paused or not _theirs(turn):
         return
-    bench, lease = workbench(), turn.lease
+    lease = turn.lease
     keep(lease.id, turn.draft)
-    campaign = campaigns.get(bench.store, turn.campaign_id)
+    campaign = campaigns.get(workbench().store, turn.campaign_id)
     seconds = min(turn.clock.seconds(time.monotonic()), 86_400.0)
     said_now = verdict(campaign, side, lease.a_left, turn.draft, seconds)
-    desk = bench.desks[turn.campaign_id]
     try:
-        desk.submit(
-            lease.annotator, lease.pair_id, said_now, datetime.now(UTC), source="person", lease_id=lease.id
-        )
+        turn.hand_in(said_now, datetime.now(UTC))
     except NotAccepted as error:
         twice = "You have judged this pair already, perhaps in another tab"
         turn.refused, turn.chosen = twice if error.code == "judged" else str(error), side
@@ -103,10 +120,7 @@ def submit(turn: Turn, side: Side | None = None) -> None:
         tell(str(error))
     else:
         turn.over = True
-        tell("Skipped." if side == "skip" else None)
-        if side != "skip":
-            _paces().append(seconds)
-            count(turn.campaign_id, lease.annotator, 1)
+        turn.done(side, seconds)
 
 
 def undo(turn: Turn | None, campaign_id: str) -> None:
@@ -121,7 +135,7 @@ def undo(turn: Turn | None, campaign_id: str) -> None:
         return
     if turn is not None:
         keep(turn.lease.id, turn.draft)
-        _drafts()[turn.lease.pair_id] = turn.draft
+        drafts()[turn.lease.pair_id] = turn.draft
         turn.over = True
     try:
         lease = bench.desks[campaign_id].retract(who.id, last["id"], datetime.now(UTC))
@@ -162,8 +176,7 @@ def renew(turn: Turn) -> None:
     """Hold the pair for longer, while it is still held."""
     if turn.over or turn.paused or turn.lapsed or not _theirs(turn):
         return
-    desk = workbench().desks[turn.campaign_id]
-    turn.lease = desk.renew(turn.lease.annotator, turn.lease.id, datetime.now(UTC)) or turn.lease
+    turn.hold(datetime.now(UTC))
 
 
 def flip(preference: str) -> None:
@@ -206,10 +219,11 @@ def _paces() -> list[float]:
     return st.session_state.setdefault("paces", [])
 
 
-def _drafts() -> dict[str, Draft]:
+def drafts() -> dict[str, Draft]:
+    """What was typed about pairs that went back unjudged, by pair."""
     return st.session_state.setdefault("drafts", {})
 
 
 def _theirs(turn: Turn) -> bool:
     who = identity()
-    return who is not None and who.id == turn.lease.annotator
+    return who is not None and who.id == turn.lease.annotator and who.may(turn.role)

@@ -101,15 +101,18 @@ def verdict(campaign: CampaignRow, side: Side, a_left: bool, draft: Draft, secon
 def said(row: dict[str, Any], a_left: bool) -> tuple[Side, Draft]:
     """The side and the details of a stored judgement, as ``storage.annotations.page`` gives it."""
     draft = {name: row[name] for name in ("strength", "confidence", "reason")}
-    draft |= {f"aspect {name}": _side(answer, a_left) for name, answer in json.loads(row["aspects"]).items()}
-    return _side(row["choice"], a_left), draft
+    draft |= {
+        f"aspect {name}": side_of(answer, a_left) for name, answer in json.loads(row["aspects"]).items()
+    }
+    return side_of(row["choice"], a_left), draft
 
 
 def _answer(side: Any, a_left: bool) -> Any:
     return side if side == "tie" else "a" if (side == "left") == a_left else "b"
 
 
-def _side(choice: Any, a_left: bool) -> Any:
+def side_of(choice: Any, a_left: bool) -> Any:
+    """The side of the screen on which an answer stood, for a and b; any other choice as it is."""
     return choice if choice not in ("a", "b") else "left" if (choice == "a") == a_left else "right"
 
 

@@ -7,58 +7,15 @@ import streamlit as st
 
 from core.queueing import NotAccepted, Nothing
 from core.roles import Identity
-from pages import _pair, _verdict
-from pages._clock import desk
+from pages import _pair
 from pages._job import tell_of_ends
 from pages._progress import estimate
 from pages._session import campaign, read, require
-from pages._turn import (
-    Turn,
-    choose,
-    count,
-    drop,
-    flip,
-    lately,
-    pace,
-    pause,
-    returned,
-    submit,
-    turn_of,
-    undo,
-    watch,
-)
+from pages._turn import count, lately, pace, returned, turn_of, undo, watch
+from pages._work import pair, tool, tools, verdict
 from storage import overview
 from storage.tables import CampaignRow
 from storage.workbench import workbench
-
-KEYS = {
-    "Choose": [
-        ("A", "left is better"),
-        ("D", "right is better"),
-        ("S", "tie"),
-        ("X", "both are bad"),
-        ("N", "skip: I cannot tell"),
-    ],
-    "Say more, before you choose": [
-        ("Q W E", "slightly, clearly, far better"),
-        ("1 … 5", "how sure you are"),
-        ("⇧1 ⇧2 …", "an aspect: left, equal, right"),
-        ("T", "type a reason; Esc leaves the field"),
-        ("M", "mark first, submit with Enter"),
-    ],
-    "Read": [
-        ("↓ ↑", "scroll both answers"),
-        ("Space ⇧Space", "a page of both answers"),
-        ("F", "show what differs"),
-        ("H", "more room for the prompt"),
-        ("G", "guidelines"),
-    ],
-    "Work": [
-        ("Z", "undo the last one"),
-        ("P", "pause: the clock stops"),
-        ("?", "this sheet"),
-    ],
-}
 
 
 def main() -> None:
@@ -101,114 +58,13 @@ def work() -> None:
     watch(turn)
     tell_of_ends(who)
     progress(chosen)
+    seconds, judged = pace(), count(chosen.id, who.id)
+    told = f"**{judged:,}** today" + ("" if seconds is None else f" · median {seconds:.0f} s")
     with st.container(key="work", gap="xsmall"):
-        tools(turn, who, chosen.id)
-        pair(turn, chosen, who)
-        with st.container(key="notice"):
-            notice(turn)
-        if turn.refused is None:
-            confirm = partial(submit, turn) if st.session_state.get("confirm") else None
-            _verdict.choices(chosen, turn.lease.id, turn.chosen, partial(choose, turn), confirm, turn.paused)
-            with st.container(key="details", gap="xsmall"):
-                _verdict.details(chosen, turn.lease.id, turn.draft)
-        else:
-            gone(turn)
+        tools(turn, told, partial(undo, turn, chosen.id))
+        pair(turn, chosen, who, first=judged == 0)
+        verdict(turn, chosen)
     workbench().desks[chosen.id].look_ahead(who.id)
-
-
-def pair(turn: Turn, chosen: CampaignRow, who: Identity) -> None:
-    """The prompt and both answers, with the guidelines beside them where wanted: at first, and when asked for."""
-    card = workbench().desks.cards.get(turn.lease.pair_id)
-    assert card is not None
-    wanted = st.session_state.setdefault("guidelines", count(chosen.id, who.id) == 0)
-    columns = st.columns([7, 3] if wanted and chosen.guidelines else 1, gap="xsmall")
-    with columns[0], st.container(key="taller" if st.session_state.get("taller") else "pair", gap="xsmall"):
-        _pair.prompt(card)
-        _pair.answers(
-            card, turn.lease.a_left, bool(st.session_state.get("differences")), who.may("lead"), turn.paused
-        )
-    if len(columns) > 1:
-        with columns[1].container(key="guidelines", height=300):
-            st.markdown(_pair.readable(chosen.guidelines))
-
-
-def tools(turn: Turn, who: Identity, campaign_id: str) -> None:
-    """Pace, what is left of the lease, and the tools, in one line."""
-    with st.container(key="tools", horizontal=True, vertical_alignment="center"):
-        seconds = pace()
-        paced = "" if seconds is None else f" · median {seconds:.0f} s"
-        st.caption(f"**{count(campaign_id, who.id):,}** today{paced}", width="content")
-        desk(turn)
-        with st.container(
-            horizontal=True,
-            horizontal_alignment="right",
-            key="buttons",
-            gap="xxsmall",
-            width="stretch",
-            wrap=False,
-        ):
-            tool("Undo", "undo", "Z", "Undo the last one", partial(undo, turn, campaign_id))
-            tool(
-                "Differences",
-                "difference",
-                "F",
-                "Show what differs between the answers",
-                partial(flip, "differences"),
-            )
-            tool("Prompt", "expand", "H", "More room for the prompt", partial(flip, "taller"))
-            tool("Guidelines", "menu_book", "G", "Guidelines beside the pair", partial(flip, "guidelines"))
-            tool(
-                "Mark",
-                "check_box" if st.session_state.get("confirm") else "check_box_outline_blank",
-                "M",
-                "Mark a choice first, submit it with Enter",
-                partial(flip, "confirm"),
-            )
-            tool(
-                "Resume" if turn.paused else "Pause",
-                "play_arrow" if turn.paused else "pause",
-                "P",
-                "Stop the clock",
-                partial(pause, turn),
-            )
-            if st.button("Keys ?", key="keys", type="tertiary", icon=":material/keyboard:"):
-                cheat_sheet()
-
-
-def tool(label: str, icon: str, shortcut: str, tip: str, act: partial[None]) -> None:
-    st.button(
-        label,
-        key=f"tool {shortcut}",
-        type="tertiary",
-        icon=f":material/{icon}:",
-        shortcut=shortcut,
-        help=tip,
-        on_click=act,
-    )
-
-
-def notice(turn: Turn) -> None:
-    """One line that is always there, so that nothing moves when it has something to say."""
-    told = st.session_state.get("notice")
-    if turn.paused:
-        st.caption(
-            ":material/pause: Paused. The clock stands still and the answers are covered. **P** goes on."
-        )
-    elif turn.refused is not None:
-        st.warning(f"{turn.refused}. What you typed stays below.")
-    elif turn.lapsed:
-        st.caption(
-            ":orange[:material/timer_off: Your time for this pair ran out, so others may get it. What you typed is kept, and your choice still counts while there is room.]"
-        )
-    else:
-        st.caption(told or "&nbsp;")
-
-
-def gone(turn: Turn) -> None:
-    """A pair that others have had meanwhile, or that was judged elsewhere: what was typed can be taken along."""
-    if reason := (turn.draft.get("reason") or "").strip():
-        st.code(reason, language=None, wrap_lines=True)
-    st.button("Next pair", type="primary", shortcut="Enter", on_click=drop, args=(turn,))
 
 
 def nothing(state: Nothing, who: Identity, campaign_id: str) -> None:
@@ -252,14 +108,6 @@ def wait(state: Nothing) -> None:
     who, chosen = require(), campaign()
     if turn_of(chosen, who) != state:
         st.rerun()
-
-
-@st.dialog("Keys", width="medium")
-def cheat_sheet() -> None:
-    columns = st.columns(2)
-    for number, (heading, keys) in enumerate(KEYS.items()):
-        lines = "  \n".join(f"`{key}` {meaning}" for key, meaning in keys)
-        columns[number % 2].markdown(f"**{heading}**\n\n{lines}")
 
 
 main()

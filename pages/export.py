@@ -20,7 +20,10 @@ SHAPE_HELP = (
     "messages, which suits chat models better."
 )
 METHODS = {"majority": "Majority", "dawid_skene": "Dawid-Skene"}
-METHOD_HELP = "Majority: what most annotators chose. Dawid-Skene: weighs each annotator by the errors they seem to make."
+METHOD_HELP = (
+    "Majority: what most annotators chose. Dawid-Skene: weighs each annotator by the errors they seem to make. Where a pair was "
+    "adjudicated the resolution is its label, with confidence 1."
+)
 FORMAT_NAMES = {"jsonl": "JSONL", "csv": "CSV", "parquet": "Parquet"}
 PREVIEW = 5
 

@@ -19,7 +19,7 @@ from core.records import Choice, content_id
 from storage import annotations, campaigns
 from storage.desk import ADJUDICATION, Desks
 from storage.store import Store, new_id
-from storage.tables import AnnotationRow
+from storage.tables import AnnotationRow, PairRow
 
 
 def disputed(
@@ -133,7 +133,9 @@ class Adjudication:
             if (held := self._leases.get(lease_id)) and held[1].annotator == adjudicator:
                 del self._leases[lease_id]
 
-    def resolve(self, adjudicator: str, lease_id: str, verdict: Verdict, now: datetime) -> AnnotationRow:
+    def resolve(
+        self, adjudicator: str, pair_id: str, verdict: Verdict, now: datetime, *, lease_id: str
+    ) -> AnnotationRow:
         """Take a resolution in; when this returns, it is on disk. The same again returns the same row.
 
         "skip" passes the pair over: another adjudicator gets it. Raises InvalidJudgement (a field is wrong) or
@@ -142,11 +144,15 @@ class Adjudication:
         row_id = content_id("a", lease_id, adjudicator)
         with self._lock:
             if (before := annotations.get(self._store, row_id)) is not None:
+                if self._choice(before) != verdict.choice:
+                    raise NotAccepted(
+                        "judged", "you have resolved this pair already, and otherwise; undo that first"
+                    )
                 return before
             campaign_id, lease = self._leases.get(lease_id, ("", None))
-            if lease is None or lease.annotator != adjudicator:
+            if lease is None or (lease.annotator, lease.pair_id) != (adjudicator, pair_id):
                 raise NotAccepted(
-                    "unknown", f"you hold no disputed pair under {lease_id!r}; ask for the next one"
+                    "unknown", f"you hold no lease {lease_id!r} on this pair; ask for the next one"
                 )
             campaign = campaigns.get(self._store, campaign_id)
             check(
@@ -156,17 +162,15 @@ class Adjudication:
                 strength=campaign.strength,
                 aspects=campaign.aspects,
             )
-            pair_id = lease.pair_id
             if pair_id in resolutions(self._store, campaign_id):
                 raise NotAccepted("full", "another adjudicator has resolved this pair meanwhile")
             if any(
                 other.pair_id == pair_id and other.id != lease_id for other in self._held(campaign_id, now)
             ):
                 raise NotAccepted("full", "this pair has gone to another adjudicator meanwhile")
-            card = self._desks.cards.get(pair_id)
-            assert card is not None
             row = annotations.row_of(
-                card.pair, campaign_id, adjudicator, verdict, now, row_id=row_id, source=ADJUDICATION, a_left=lease.a_left
+                self._pair(pair_id), campaign_id, adjudicator, verdict, now,
+                row_id=row_id, source=ADJUDICATION, a_left=lease.a_left,
             )  # fmt: skip
             desk = self._desks[campaign_id]
             desk.meet(adjudicator, pair_id, now)
@@ -196,9 +200,7 @@ class Adjudication:
             taken = {lease.pair_id for lease in self._held(old.campaign_id, now)}
             if old.pair_id in taken | resolutions(self._store, old.campaign_id).keys():
                 return None
-            card = self._desks.cards.get(old.pair_id)
-            assert card is not None
-            a_left = old.left_id == card.pair.response_a
+            a_left = old.left_id == self._pair(old.pair_id).response_a
             return self._hold(old.campaign_id, adjudicator, old.pair_id, a_left, now)
 
     def _hold(
@@ -220,6 +222,17 @@ class Adjudication:
         )
         self._leases[lease.id] = campaign_id, lease
         return lease
+
+    def _pair(self, pair_id: str) -> PairRow:
+        card = self._desks.cards.get(pair_id)
+        if card is None:
+            raise NotAccepted("unknown", f"there is no pair {pair_id!r}")
+        return card.pair
+
+    def _choice(self, row: AnnotationRow) -> str:
+        if row.preferred_id is None:
+            return row.verdict
+        return "a" if row.preferred_id == self._pair(row.pair_id).response_a else "b"
 
     def _held(self, campaign_id: str, now: datetime) -> list[Lease]:
         """The leases of a campaign that have not run out."""

@@ -152,6 +152,20 @@ def labels(store: Store, policy: Policy) -> pa.Table:
     return found.filter(pc.equal(found["lost"], "")).drop_columns("lost")
 
 
+def tallies(store: Store, policy: Policy) -> pa.Table:
+    """The votes on every judged pair, in all campaigns, as they stand: ``pair_id``, and how many chose ``a``, ``b`` and
+    ``tie``. Of an annotator the first judgement counts; resolutions are no votes."""
+    return store.table(
+        """SELECT pair_id, count(*) FILTER (choice = 'a') AS a, count(*) FILTER (choice = 'b') AS b,
+                  count(*) FILTER (choice = 'tie') AS tie
+           FROM (SELECT v.pair_id, v.choice FROM current_annotation v JOIN annotator ON annotator.id = v.annotator_id
+                 WHERE verdict <> 'skip' AND (? OR annotator.kind <> 'simulated')
+                 QUALIFY row_number() OVER (PARTITION BY v.pair_id, v.annotator_id ORDER BY v.submitted_at, v.id) = 1)
+           GROUP BY pair_id ORDER BY pair_id""",
+        policy.simulated,
+    )
+
+
 def _labels(duck: Any, campaign_id: str | None, policy: Policy) -> pa.Table:
     """``pair_id``, ``target``, ``weight``, ``annotations`` and ``lost`` of every pair that somebody judged, by its id."""
     judged = duck.sql(

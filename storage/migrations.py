@@ -90,7 +90,7 @@ def _m003_choice_above_the_join(connection: Connection) -> None:
     )
 
 
-def _m005_adjudication(connection: Connection) -> None:
+def _m004_adjudication(connection: Connection) -> None:
     """Resolutions stand apart from the votes that they settle: whatever counts votes goes on counting votes alone."""
     for view, other in (
         ("current_annotation", "source = 'adjudication'"),
@@ -113,7 +113,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _m001_first_floor,
     _m002_learning,
     _m003_choice_above_the_join,
-    _m005_adjudication,
+    _m004_adjudication,
 )
 
 

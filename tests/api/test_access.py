@@ -30,6 +30,13 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, object]]] = {
     ("POST", "/annotations"): ("annotator", {"json": {"pair_id": "x_none", "choice": "a"}}),
     ("PATCH", "/annotations/{annotation_id}"): ("annotator", {"json": {"choice": "a"}}),
     ("DELETE", "/annotations/{annotation_id}"): ("annotator", {}),
+    ("GET", "/adjudications/next"): ("lead", {}),
+    ("GET", "/adjudications"): ("researcher", {}),
+    ("POST", "/adjudications"): (
+        "lead",
+        {"json": {"pair_id": "x_none", "lease_id": "l_none", "choice": "a"}},
+    ),
+    ("DELETE", "/adjudications/{resolution_id}"): ("lead", {}),
     ("GET", "/metrics"): ("researcher", {}),
     ("GET", "/metrics/ranking"): ("researcher", {}),
     ("GET", "/export/rlhf"): ("researcher", {}),
@@ -67,7 +74,7 @@ def test_every_route_is_in_the_table_of_roles(team: Team) -> None:
 def test_each_route_for_each_role(team: Team, route: tuple[str, str], role: str | None) -> None:
     needed, request = ROUTES[route]
     method, path = route
-    nobody = dict.fromkeys(("pair_id", "annotation_id", "job_id", "model_id"), "x_none")
+    nobody = dict.fromkeys(("pair_id", "annotation_id", "resolution_id", "job_id", "model_id"), "x_none")
     url = f"{team.server.url}/api{path.format(**nobody)}"
     answer = httpx.request(method, url, headers=team.headers(role), **request)  # type: ignore[arg-type]
     assert answer.is_success or "detail" in answer.json()

@@ -54,7 +54,7 @@ def open_page(page: Page, title: str) -> None:
     """Go to a page by the navigation."""
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
     page.wait_for_url(re.compile(rf"/{TITLES[title]}(\?|$)"))
-    if title == "Annotate":
+    if title in ("Annotate", "Adjudicate"):
         page.locator(".st-key-left, [data-testid=stAlert]").first.wait_for()
     else:
         page.get_by_test_id("stMain").get_by_role("heading", name=title).first.wait_for()

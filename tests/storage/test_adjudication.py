@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from core.agreement import agreement_report
+from core.importing import read_judgements
 from core.judging import InvalidJudgement, Verdict
 from core.labels import Policy
 from core.queueing import Lease, NotAccepted
-from storage import adjudication, annotations, campaigns, exports, learning, people
+from storage import adjudication, annotations, campaigns, exports, learning, pairs, people
 from storage.adjudication import Adjudication
 from storage.desk import Desks
+from storage.simulated import load_sample
 from storage.store import Store
 from storage.tables import CampaignRow
 from tests.storage.conftest import MakeCampaign
@@ -56,9 +58,9 @@ def lead(store: Store, name: str = "Lea") -> str:
 
 
 def taken(
-    bench: Adjudication, campaign: CampaignRow, who: str, pairs: list[str], now: datetime = NOW
+    bench: Adjudication, campaign: CampaignRow, who: str, disputed: list[str], now: datetime = NOW
 ) -> Lease:
-    lease = bench.next(campaign.id, who, pairs, now)
+    lease = bench.next(campaign.id, who, disputed, now)
     assert lease is not None
     return lease
 
@@ -78,8 +80,8 @@ def test_the_disputed_pairs_come_and_each_is_resolved_once(
     lease = taken(bench, campaign, who, disputed)
     assert lease.pair_id == disputed[0] and taken(bench, campaign, who, disputed) == lease
     said = Verdict("a", strength=2, confidence=4, reason="It answers.", seconds=12.5)
-    row = bench.resolve(who, lease.id, said, NOW)
-    assert bench.resolve(who, lease.id, said, NOW) == row
+    row = bench.resolve(who, lease.pair_id, said, NOW, lease_id=lease.id)
+    assert bench.resolve(who, lease.pair_id, said, NOW, lease_id=lease.id) == row
     (shown,), n = annotations.page(store, campaign_id=campaign.id, resolutions=True)
     assert n == 1 and (shown["choice"], shown["reason"], shown["seconds"]) == ("a", "It answers.", 12.5)
     assert (shown["source"], shown["annotator"], shown["left"]) == (
@@ -90,10 +92,12 @@ def test_the_disputed_pairs_come_and_each_is_resolved_once(
     assert adjudication.resolutions(store, campaign.id) == {disputed[0]: "a"}
     docket = bench.docket(campaign.id, who, disputed, NOW)
     assert docket == adjudication.Docket(1, 0, 0, 0, disputed[1:]) and docket.disputed == len(disputed)
+    with pytest.raises(NotAccepted, match="already, and otherwise"):
+        bench.resolve(who, lease.pair_id, Verdict("b"), NOW, lease_id=lease.id)
     for pair_id in disputed[1:]:
         lease = taken(bench, campaign, who, disputed)
         assert lease.pair_id == pair_id
-        bench.resolve(who, lease.id, Verdict("tie"), NOW)
+        bench.resolve(who, lease.pair_id, Verdict("tie"), NOW, lease_id=lease.id)
     assert bench.next(campaign.id, who, disputed, NOW) is None
 
 
@@ -120,7 +124,7 @@ def test_nobody_adjudicates_a_pair_they_judged_or_annotates_one_they_adjudicated
     assert bench.docket(campaign.id, ann, disputed, NOW) == adjudication.Docket(0, 4, 0, 0, [])
     who = lead(store)
     while lease := bench.next(campaign.id, who, disputed, NOW):
-        bench.resolve(who, lease.id, Verdict("b"), NOW)
+        bench.resolve(who, lease.pair_id, Verdict("b"), NOW, lease_id=lease.id)
     for queue in (desks[campaign.id], Desks(store)[campaign.id]):
         got = queue.next(who, NOW + timedelta(days=1))
         assert isinstance(got, Lease) and got.pair_id not in disputed
@@ -152,15 +156,17 @@ def test_two_adjudicators_never_hold_or_resolve_the_same_pair(
     second = taken(bench, campaign, lead(store), disputed, late)
     first = next(x for x in leases if x.pair_id == second.pair_id)
     with pytest.raises(NotAccepted, match="gone to another"):
-        bench.resolve(first.annotator, first.id, Verdict("a"), late)
-    bench.resolve(second.annotator, second.id, Verdict("a"), late)
+        bench.resolve(first.annotator, first.pair_id, Verdict("a"), late, lease_id=first.id)
+    bench.resolve(second.annotator, second.pair_id, Verdict("a"), late, lease_id=second.id)
     with pytest.raises(NotAccepted, match="resolved this pair meanwhile"):
-        bench.resolve(first.annotator, first.id, Verdict("a"), late)
+        bench.resolve(first.annotator, first.pair_id, Verdict("a"), late, lease_id=first.id)
     lapsed = next(x for x in leases if x.pair_id != second.pair_id)
     assert bench.renew(lapsed.annotator, lapsed.id, late) is None
-    assert bench.resolve(lapsed.annotator, lapsed.id, Verdict("b"), late).preferred_id
-    with pytest.raises(NotAccepted, match="hold no disputed pair"):
-        bench.resolve(names[0], "l_unknown", Verdict("a"), NOW)
+    assert bench.resolve(
+        lapsed.annotator, lapsed.pair_id, Verdict("b"), late, lease_id=lapsed.id
+    ).preferred_id
+    with pytest.raises(NotAccepted, match="you hold no lease"):
+        bench.resolve(names[0], disputed[0], Verdict("a"), NOW, lease_id="l_unknown")
 
 
 def test_a_lease_can_be_renewed_and_given_back(
@@ -182,7 +188,7 @@ def test_undo_keeps_the_history_and_brings_the_pair_back(
 ) -> None:
     disputed, who = adjudication.disputed(store, campaign.id), lead(store)
     lease = taken(bench, campaign, who, disputed)
-    row = bench.resolve(who, lease.id, Verdict("a"), NOW)
+    row = bench.resolve(who, lease.pair_id, Verdict("a"), NOW, lease_id=lease.id)
     with pytest.raises(NotAccepted):
         bench.retract(lead(store, "Lou"), row.id, NOW)
     with pytest.raises(NotAccepted):
@@ -192,7 +198,7 @@ def test_undo_keeps_the_history_and_brings_the_pair_back(
     assert adjudication.resolutions(store) == {}
     with pytest.raises(NotAccepted, match="undone already"):
         bench.retract(who, row.id, NOW)
-    bench.resolve(who, again.id, Verdict("b"), NOW + timedelta(minutes=1))
+    bench.resolve(who, again.pair_id, Verdict("b"), NOW + timedelta(minutes=1), lease_id=again.id)
     told = [(r["source"], r["state"]) for r in annotations.history(store, lease.pair_id, who)]
     assert told == [("adjudication", "undone"), ("adjudication", "stands")]
     assert adjudication.resolutions(store) == {lease.pair_id: "b"}
@@ -203,12 +209,12 @@ def test_a_pair_passed_over_is_left_to_another(
 ) -> None:
     disputed, who, other = adjudication.disputed(store, campaign.id), lead(store), lead(store, "Lou")
     lease = taken(bench, campaign, who, disputed)
-    skipped = bench.resolve(who, lease.id, Verdict("skip"), NOW)
+    skipped = bench.resolve(who, lease.pair_id, Verdict("skip"), NOW, lease_id=lease.id)
     docket = bench.docket(campaign.id, who, disputed, NOW)
     assert (docket.passed, docket.resolved, len(docket.open)) == (1, 0, 3)
     theirs = taken(bench, campaign, other, disputed)
     assert theirs.pair_id == lease.pair_id
-    bench.resolve(other, theirs.id, Verdict("a"), NOW)
+    bench.resolve(other, theirs.pair_id, Verdict("a"), NOW, lease_id=theirs.id)
     assert bench.retract(who, skipped.id, NOW) is None
 
 
@@ -221,9 +227,9 @@ def test_the_campaigns_rules_hold_and_a_refused_resolution_leaves_the_pair_in_ha
     disputed, who = adjudication.disputed(store, campaign.id), lead(store)
     lease = taken(bench, campaign, who, disputed)
     with pytest.raises(InvalidJudgement, match="no ties"):
-        bench.resolve(who, lease.id, Verdict("tie"), NOW)
+        bench.resolve(who, lease.pair_id, Verdict("tie"), NOW, lease_id=lease.id)
     assert taken(bench, campaign, who, disputed) == lease
-    bench.resolve(who, lease.id, Verdict("a"), NOW)
+    bench.resolve(who, lease.pair_id, Verdict("a"), NOW, lease_id=lease.id)
     other = campaigns.create(store, CampaignRow(id="", name="Other"), "test")
     with desks[campaign.id].closed():
         campaign.archived = True
@@ -243,7 +249,8 @@ def test_a_resolution_decides_the_label_and_nothing_that_counts_votes_sees_it(
     settled = {"2": "a", "3": "b", "4": "both_bad", "5": "a"}
     for number, choice in settled.items():
         lease = taken(bench, campaign, lead(store), [pair_of[number]])
-        bench.resolve(lead(store), lease.id, Verdict(choice), NOW + timedelta(hours=1))  # type: ignore[arg-type]
+        said, then = Verdict(choice), NOW + timedelta(hours=1)  # type: ignore[arg-type]
+        bench.resolve(lead(store), lease.pair_id, said, then, lease_id=lease.id)
 
     assert agreement_report(*annotations.ratings(store, campaign_id=campaign.id)) == before
     assert campaigns.progress(store, campaign).left == left
@@ -273,13 +280,11 @@ def test_a_resolution_decides_the_label_and_nothing_that_counts_votes_sees_it(
 def test_a_person_settles_what_simulated_annotators_dispute(
     store: Store, desks: Desks, bench: Adjudication
 ) -> None:
-    from storage.simulated import load_sample
-
     campaign = load_sample(store, desks, "test")
     disputed, who = adjudication.disputed(store, campaign.id), lead(store)
     assert disputed and adjudication.disputed(store, campaign.id, kinds=("person",)) == []
     lease = taken(bench, campaign, who, disputed)
-    bench.resolve(who, lease.id, Verdict("a"), NOW)
+    bench.resolve(who, lease.pair_id, Verdict("a"), NOW, lease_id=lease.id)
     taught = learning.freeze(store, campaign.id, Policy(simulated=False))
     assert taught.table["pair_id"].to_pylist() == [lease.pair_id] and taught.table["target"].to_pylist() == [
         1.0
@@ -289,9 +294,6 @@ def test_a_person_settles_what_simulated_annotators_dispute(
 def test_the_disputed_of_the_crowd_are_those_of_a_plain_count(
     store: Store, desks: Desks, shared_data: Path
 ) -> None:
-    from core.importing import read_judgements
-    from storage import pairs
-
     campaign = campaigns.first(store)
     some = [(n, row) for n, row in ukp_rows(shared_data) if n <= 6000]
     pairs.add_judged(store, desks, read_judgements(some), campaign.id, "test", source="ukp")
