@@ -55,7 +55,7 @@ def main() -> None:
     st.title("Alignment", anchor=False)
     head = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with head:
-        model = choose("alignment model")
+        model = choose("alignment model", who)
         if model is None:
             return
         everywhere = st.toggle("All campaigns", key="alignment everywhere", **KEPT)
