@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.bootstrap import Bootstrap
+from core.calibration import NOTHING
 from core.comparing import ALL_TIED, right, share
 from core.estimate import Estimate
 from core.held_out import HeldOut
@@ -22,7 +23,8 @@ SURE = 0.8
 TWICE = "No pair here has two votes for an answer."
 FIGURES: Mapping[str, str] = {
     "accuracy": ALL_TIED,
-    "confidence": ALL_TIED,
+    "votes": NOTHING,
+    "confidence": NOTHING,
     "with_people": TWICE,
     "among_people": TWICE,
     "ceiling": TWICE,
@@ -33,8 +35,8 @@ FIGURES: Mapping[str, str] = {
 }
 """The figures, each with why it cannot be computed where no pair counts for it.
 
-``accuracy``: the model prefers what most people do. ``confidence``: the probability it gave that answer, on the same pairs.
-``with_people``: a vote for an answer agrees with the model; ``among_people``: two such votes agree; ``ceiling``: a vote
+``accuracy``: the model prefers what most people do. ``votes``: the share of the votes for the answer that it prefers, a tie
+half a vote; ``confidence``: the probability that it gave that answer, which should be the same. ``with_people``: a vote for an answer agrees with the model; ``among_people``: two such votes agree; ``ceiling``: a vote
 agrees with the majority; all three on the pairs with two such votes. The others are errors: ``wrong_though_sure`` among
 the pairs it was SURE of; ``against_all`` and ``against_most`` among those on which all people, or most, are of one mind;
 ``sure_of_a_tie`` among those on which they are evenly split.
@@ -71,7 +73,8 @@ class Aligned:
 
         return {
             "accuracy": correct,
-            "confidence": among(~tied, confidence),
+            "votes": np.select([p > 0.5, p < 0.5], [y, 1 - y], 0.5),
+            "confidence": confidence,
             "with_people": among(twice, theirs),
             "among_people": among(twice, alike),
             "ceiling": among(twice, majority),

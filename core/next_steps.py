@@ -38,13 +38,23 @@ class Learning:
 
 
 @dataclass(frozen=True, slots=True)
+class Disputed:
+    """How many pairs with all their judgements people disagree on; ``resolved`` of them by adjudication, and ``drawn`` of
+    the others without a choice that has more votes than the rest."""
+
+    pairs: int = 0
+    resolved: int = 0
+    drawn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """Where a project and one of its campaigns stand.
 
     ``prompts`` in use, of which ``unpaired`` have no pair; ``stored_pairs`` in the store, ``pairs`` in the campaign;
     ``done`` judgements of the ``wanted`` (``k`` a pair); annotations by people (``human``, imported ones included) and
     by ``simulated`` annotators; ``guidelines`` says whether there are any; ``agreement`` is the headline figure;
-    ``learning`` is how far its models are.
+    ``learning`` is how far its models are, ``disputed`` how far adjudication is.
     """
 
     prompts: int
@@ -60,6 +70,7 @@ class Situation:
     repeat_share: float
     agreement: Estimate
     learning: Learning
+    disputed: Disputed = Disputed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,7 @@ def next_steps(now: Situation) -> list[Step]:
         _second_annotator(now),
         _annotate(now),
         _answers(now),
+        _adjudicate(now.disputed),
         _repeats(now),
         _train(now.learning),
         _deploy(now.learning),
@@ -160,6 +172,23 @@ def _answers(now: Situation) -> Step | None:
     if not now.unpaired:
         return None
     return Step("Generate answers", f"{_count(now.unpaired, 'prompt')} without answers.", "generate")
+
+
+def _adjudicate(now: Disputed) -> Step | None:
+    left = now.pairs - now.resolved
+    if not left:
+        return None
+    settled = (
+        f" {now.resolved:,} more {'is' if now.resolved == 1 else 'are'} settled." if now.resolved else ""
+    )
+    if not now.drawn:
+        why = f"People disagree on {_count(left, 'pair')}, though most are of one mind on each."
+        return Step("Settle the closest calls", why + settled, "adjudicate")
+    why = (
+        f"{_count(now.drawn, 'pair')} {'is' if now.drawn == 1 else 'are'} a draw, with no label by majority, among "
+        f"{left:,} on which people disagree."
+    )
+    return Step("Settle what people disagree on", why + settled, "adjudicate")
 
 
 def _repeats(now: Situation) -> Step | None:

@@ -6,11 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from core.estimate import Estimate
-from core.next_steps import Situation, Step, Version, agrees, next_steps
+from core.next_steps import Situation, next_steps
 from core.roles import Identity
 from pages._progress import progress_bar
-from pages._report import plain
-from pages._session import allowed, campaign, choose_campaign, read, require
+from pages._session import campaign, choose_campaign, read, require
+from pages._standing import in_use, settled, steps
 from storage import overview
 from storage.overview import Counts
 from storage.simulated import load_sample
@@ -103,30 +103,6 @@ def _tile(
     )
 
 
-def steps(who: Identity, found: list[Step]) -> None:
-    """What to do next, in order, with the reason and the way there."""
-    st.subheader("What to do next", anchor=False)
-    for number, step in enumerate(found, start=1):
-        with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"step-{number}"):
-            with st.container(gap=None):
-                st.markdown(f"**{number}. {step.title}**")
-                st.caption(plain(step.why))
-            if allowed(who, step.page):
-                st.page_link(
-                    f"{step.page}.py", label="Open", icon=":material/arrow_forward:", icon_position="right"
-                )
-            else:
-                st.caption("A lead can do this.", width="content")
-
-
-def in_use(deployed: Version) -> None:
-    """The deployed model, and how often it prefers what people prefer."""
-    st.subheader("Deployed model", anchor=False)
-    found = deployed.accuracy
-    known = f"{agrees(found)}." if found.value is not None else f"is deployed. {found.reason}"
-    st.markdown(f"**{plain(deployed.name)}** {known}")
-
-
 def chart(per_day: list[tuple[date, str, int]], today: date) -> None:
     """Annotations a day, by where they come from."""
     st.subheader(
@@ -156,9 +132,10 @@ today = datetime.now(UTC).date()
 progress = read(overview.progress, selected.id)
 agreement = read(overview.agreement, selected.id)
 learning = read(overview.learning, selected.id, workbench().settings.reward_minimum)
+disputed = read(overview.disputed, selected.id, selected.k)
 situation = Situation(
     counts.prompts, counts.unpaired, counts.pairs, progress.pairs, progress.done, progress.wanted, selected.k,
-    counts.human, counts.simulated, bool(selected.guidelines.strip()), selected.repeat_share, agreement, learning,
+    counts.human, counts.simulated, bool(selected.guidelines.strip()), selected.repeat_share, agreement, learning, disputed,
 )  # fmt: skip
 st.title("Overview", anchor=False)
 numbers(counts, progress.pairs, agreement)
@@ -168,6 +145,6 @@ with left:
 with right:
     st.subheader("Progress", anchor=False)
     progress_bar(progress)
-    if learning.deployed:
-        in_use(learning.deployed)
+    settled(disputed)
+    in_use(learning)
     chart(read(overview.per_day, selected.id, today - timedelta(days=DAYS - 1)), today)

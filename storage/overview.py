@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import date
 
+from core.adjudication import LEAST, disputes
 from core.agreement import TARGETS, krippendorff_alpha
+from core.consensus import majority
 from core.estimate import Estimate
-from core.next_steps import Learning, Version
-from storage import annotations, campaigns, models
+from core.next_steps import Disputed, Learning, Version
+from storage import adjudication, annotations, campaigns, models
 from storage.models import Model
 from storage.store import Store
 
@@ -66,6 +68,18 @@ def agreement(store: Store, campaign_id: str) -> Estimate:
     """The headline: Krippendorff's alpha over the choices of the campaign, with its target."""
     choices, _ = annotations.ratings(store, campaign_id=campaign_id)
     return krippendorff_alpha(choices).with_target(TARGETS["krippendorff_alpha"])
+
+
+def disputed(store: Store, campaign_id: str, k: int) -> Disputed:
+    """How far adjudication is, on the pairs that have all of their ``k`` judgements (two at least)."""
+    judged, _ = annotations.ratings(store, campaign_id=campaign_id)
+    found = disputes(judged, least=max(k, LEAST)).units
+    resolved = adjudication.resolutions(store, campaign_id)
+    label = dict(zip(judged.units, majority(judged).label, strict=True))
+    open_pairs = [pair for pair in found if pair not in resolved]
+    return Disputed(
+        len(found), len(found) - len(open_pairs), sum(int(label[pair]) < 0 for pair in open_pairs)
+    )
 
 
 def progress(store: Store, campaign_id: str) -> campaigns.Progress:

@@ -36,11 +36,12 @@ def test_each_figure_is_a_plain_mean_over_its_pairs(
         p, y = percent / 100, (a + tie / 2) / (a + b + tie)
         confidence = max(p, 1 - p)
         hit = 0.5 if p == 0.5 else float((p > 0.5) == (y > 0.5))
+        kept["confidence"].append(confidence)
+        kept["votes"].append(0.5 if p == 0.5 else y if p > 0.5 else 1 - y)
         if y == 0.5:
             kept["sure_of_a_tie"].append(confidence >= SURE)
         else:
             kept["accuracy"].append(hit)
-            kept["confidence"].append(confidence)
             if confidence >= SURE:
                 kept["wrong_though_sure"].append(1 - hit)
         if a + b >= 2:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.estimate import Estimate
-from core.next_steps import Learning, Situation, Version, next_steps
+from core.next_steps import Disputed, Learning, Situation, Version, next_steps
 
 LOW = Estimate(0.4, 0.3, 0.5, 100, target=0.8)
 UNSURE = Estimate(0.7, 0.5, 0.9, 100, target=0.8)
@@ -97,6 +97,25 @@ def test_many_new_annotations_ask_for_a_probe() -> None:
     assert (title, page) == ("Hold the model against new annotations", "predict")
     assert why.startswith("200 annotations came after helpful 1.2.0, which learnt from 1,000.")
     assert learning(**{**models, "learnt": 10}, fresh=49) == [], "few are few, whatever it learnt from"
+
+
+def test_disputed_pairs_are_settled_draws_above_all() -> None:
+    def said(pairs: int, resolved: int, drawn: int) -> list[tuple[str, str]]:
+        now = replace(RUNNING, disputed=Disputed(pairs, resolved, drawn))
+        return [(step.title, step.why) for step in next_steps(now) if step.page == "adjudicate"]
+
+    assert said(0, 0, 0) == said(5, 5, 0) == []
+    ((title, why),) = said(12, 2, 3)
+    assert title == "Settle what people disagree on"
+    assert (
+        why
+        == "3 pairs are a draw, with no label by majority, among 10 on which people disagree. 2 more are settled."
+    )
+    ((title, why),) = said(1, 0, 0)
+    assert (
+        title == "Settle the closest calls"
+        and why == "People disagree on 1 pair, though most are of one mind on each."
+    )
 
 
 def test_one_is_said_in_the_singular() -> None:

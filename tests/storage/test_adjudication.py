@@ -12,8 +12,9 @@ from core.agreement import agreement_report
 from core.importing import read_judgements
 from core.judging import InvalidJudgement, Verdict
 from core.labels import Policy
+from core.next_steps import Disputed
 from core.queueing import Lease, NotAccepted
-from storage import adjudication, annotations, campaigns, exports, learning, pairs, people
+from storage import adjudication, annotations, campaigns, exports, learning, overview, pairs, people
 from storage.adjudication import Adjudication
 from storage.desk import Desks
 from storage.simulated import load_sample
@@ -275,6 +276,20 @@ def test_a_resolution_decides_the_label_and_nothing_that_counts_votes_sees_it(
     rows = list(csv.DictReader(io.StringIO(b"".join(exports.annotations_csv(store)).decode())))
     assert len(rows) == 15 and {r["source"] for r in rows} == {"person"}
     assert {r["pair_id"]: r["resolution"] for r in rows} == {pair_of[n]: settled.get(n, "") for n in pair_of}
+
+
+def test_the_overview_counts_what_is_disputed_settled_and_drawn(
+    store: Store, desks: Desks, bench: Adjudication, campaign: CampaignRow
+) -> None:
+    assert overview.disputed(store, campaign.id, 4) == Disputed()
+    assert overview.disputed(store, campaign.id, 3) == Disputed(4, 0, 0)
+    second = numbered(store)[1]
+    dan = people.annotator(store, "dan").id
+    desks[campaign.id].submit(dan, second, Verdict("a"), NOW, source="person")
+    assert overview.disputed(store, campaign.id, 4) == Disputed(1, 0, 1)
+    lease = taken(bench, campaign, lead(store), [second])
+    bench.resolve(lead(store), second, Verdict("b"), NOW, lease_id=lease.id)
+    assert overview.disputed(store, campaign.id, 1) == Disputed(4, 1, 0)
 
 
 def test_a_person_settles_what_simulated_annotators_dispute(
