@@ -1,24 +1,29 @@
-"""How far the annotators agree, and which model's answers they prefer."""
+"""Metrics of the annotations: how far annotators agree, what biases them, and each annotator."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+import numpy as np
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from api.access import Researcher
-from api.models import InCampaign, InCategory, problems
-from core import preferences
+from api.models import InCampaign, InCategory, Limit, Offset, problems
+from core import bias
 from core.agreement import agreement_report
+from core.annotators import Profiles, profiles
+from core.bias import FDR
 from core.estimate import Estimate
-from core.ranking import LEFT_OUT, Comparisons, Over, head_to_head, rank
-from storage import annotations, judged
+from core.judgements import Judgements
+from core.surface import MARKS
+from storage import annotations
+from storage.judgements import judgements
 from storage.workbench import workbench
 
 router = APIRouter(tags=["metrics"])
 Ties = Literal["keep", "drop"]
-Control = Literal["none", "style"]
 
 
 class Figure(BaseModel):
@@ -47,6 +52,80 @@ class Metrics(BaseModel):
     self_consistency: Figure
 
 
+class Trait(BaseModel):
+    """What an answer with more of something gains: ``share`` of the judgements on answers that differ in it that prefer it;
+    ``odds``, what doubling it multiplies the odds by, the other traits held fixed."""
+
+    share: Figure
+    odds: Figure
+
+
+class Content(Trait):
+    """The same of what an answer is made of; ``pairs``: the share of pairs it wins, n counting pairs, by what settles them."""
+
+    pairs: dict[Literal["consensus", "clear", "gold"], Figure]
+
+
+class Position(Trait):
+    """The same of the left; ``odds`` are those for the left of two equal answers."""
+
+    balanced: Figure = Field(description="the share, if each answer had stood left equally often")
+    a_left: Figure = Field(description="how often response_a stood left")
+
+
+class Speed(BaseModel):
+    """Judgements faster than 100 characters of both answers a second are quick."""
+
+    quick: Figure = Field(description="the share of them")
+    hasty: Figure = Field(description="how often the quick ones agree with the others of their pair")
+    careful: Figure = Field(description="how often the rest do")
+    less: Figure = Field(description="hasty less careful")
+    within: Figure = Field(description="the same, within one and the same annotator")
+
+
+class Bias(BaseModel):
+    """What the preferences owe to position, length, Markdown and haste; n counts judgements where nothing else is said."""
+
+    position: Position
+    length: Content
+    style: dict[str, Content]
+    speed: Speed
+
+
+Order = Literal["judged", "seconds", "quick", "agreement", "kappa", "gold", "reliability", "left", "length"]
+
+
+class Annotator(BaseModel):
+    """An annotator's figures, each with the interval of them alone; n counts judgements."""
+
+    annotator_id: str
+    name: str
+    kind: str
+    judged: int
+    since: datetime
+    until: datetime
+    seconds: Figure = Field(description="the median")
+    quick: Figure = Field(description="the share of judgements faster than 100 characters a second")
+    agreement: Figure = Field(description="with each of the others of a pair")
+    kappa: Figure = Field(description="the same, beyond chance")
+    gold: Figure = Field(description="the share of gold pairs judged right")
+    reliability: Figure = Field(description="how often they know the answer (MACE)")
+    left: Figure = Field(description="how often they prefer the left answer")
+    length: Figure = Field(description="how often they prefer the longer answer")
+    leans: list[Literal["left", "length"]] = Field(
+        description="what they lean to or from beyond chance (for the length: beyond what all do)"
+    )
+    changed: bool | None = Field(description="whether they changed over time; null with too few judgements")
+
+
+class Annotators(BaseModel):
+    """Of those said to lean, or to have changed, at most ``false_discovery_rate`` are expected to be wrongly so."""
+
+    total: int
+    false_discovery_rate: float
+    annotators: list[Annotator]
+
+
 @router.get("/metrics", responses=problems(404))
 def get_metrics(
     _: Researcher, campaign: InCampaign, category: InCategory = None, ties: Ties = "keep"
@@ -59,101 +138,76 @@ def get_metrics(
 def _computed(revision: int, campaign: str | None, category: str | None, ties: Ties) -> Metrics:
     """The figures at a revision of the store."""
     judged = annotations.ratings(workbench().store, campaign_id=campaign, category=category, ties=ties)
-    return Metrics(**{name: _figure(figure) for name, figure in agreement_report(*judged).items()})
+    return Metrics(**{name: figure(estimate) for name, estimate in agreement_report(*judged).items()})
 
 
-class ModelStanding(BaseModel):
-    """A model; without a strength (its ``reason`` says why) it has no rank."""
+@router.get("/metrics/bias", responses=problems(404))
+def get_bias(_: Researcher, campaign: InCampaign, category: InCategory = None) -> Bias:
+    """Bias in the labels: effect sizes with intervals clustered by prompt and annotator."""
+    found = _bias(workbench().store.revision, campaign, category)
 
-    model: str
-    strength: Figure = Field(description="log odds against the average model; n counts comparisons")
-    points: Figure = Field(description="strength on a scale like Elo's: 1000 + 400 log10 of the odds")
-    best_rank: int | None = Field(description="the ranks it may have, for all models at once, in 95 of 100")
-    worst_rank: int | None
-    won: Figure = Field(description="the share of its comparisons that it won; a tie is half")
+    def trait(name: str) -> dict[str, Any]:
+        effect = found.effects[name]
+        return {"share": figure(effect.share), "odds": figure(effect.odds)}
 
+    def content(name: str) -> Content:
+        return Content(**trait(name), pairs={by: figure(won[name]) for by, won in found.pairs.items()})
 
-class Versus(BaseModel):
-    """Two models that were compared: the share of it that the first won."""
-
-    model: str
-    against: str
-    won: Figure
-
-
-class ModelRanking(BaseModel):
-    """The models, the strongest first; ``reason`` says why there is no ranking, or why it has no intervals."""
-
-    models: list[ModelStanding]
-    head_to_head: list[Versus]
-    style: dict[str, Figure] = Field(
-        description="with control=style, the log odds that a typical difference in a feature adds"
-    )
-    comparisons: int
-    left_out: dict[str, int] = Field(
-        description="judgements that are no comparison: "
-        + "; ".join(f"{k}: {v}" for k, v in LEFT_OUT.items())
-    )
-    reason: str | None
+    left = Position(**trait(bias.POSITION), balanced=figure(found.balanced), a_left=figure(found.a_left))
+    haste = Speed(**{name: figure(getattr(found.speed, name)) for name in Speed.model_fields})
+    style = {name: content(name) for name in MARKS}
+    return Bias(position=left, length=content(bias.LENGTH), style=style, speed=haste)
 
 
-@router.get("/metrics/ranking", responses=problems(404))
-def get_ranking(
+@router.get("/metrics/annotators", responses=problems(404))
+def get_annotators(
     _: Researcher,
     campaign: InCampaign,
     category: InCategory = None,
-    ties: preferences.Ties = "half",
-    control: Control = "none",
-    over: Over = "prompts",
-    temperatures: bool = False,
-) -> ModelRanking:
-    """Bradley-Terry strengths of the models, from the annotations. ``ties``: half a win each, or left out. ``control=style``: at equal
-    length and Markdown. ``over``: intervals over prompts, or over prompts and annotators (both). ``temperatures``: a model at another temperature is
-    another model."""
-    return _ranked(
-        workbench().store.revision, campaign, category, ties, control == "style", over, temperatures
+    order: Annotated[
+        Order, Query(description="Whom to look at first: the worst for sure by a figure.")
+    ] = "judged",
+    offset: Offset = 0,
+    limit: Limit = 50,
+) -> Annotators:
+    """Every annotator: work, speed, agreement, gold, reliability, leanings and change, each with its interval."""
+    judged, found = _annotators(workbench().store.revision, campaign, category)
+    rows = found.order(order)[offset : offset + limit]
+    return Annotators(
+        total=len(judged.annotators),
+        false_discovery_rate=FDR,
+        annotators=[_annotator(judged, found, int(row)) for row in rows],
     )
+
+
+def _annotator(judged: Judgements, found: Profiles, row: int) -> Annotator:
+    unknown = bool(np.isnan(found.changed[row]))
+    return Annotator(
+        annotator_id=judged.annotators[row],
+        name=judged.names[row],
+        kind=judged.kinds[row],
+        judged=int(found.judged[row]),
+        since=found.since[row].item().replace(tzinfo=UTC),
+        until=found.until[row].item().replace(tzinfo=UTC),
+        leans=[name for name, leaning in found.leanings.items() if leaning.flagged[row]],
+        changed=None if unknown else bool(found.changed_q[row] <= FDR),
+        **{name: figure(of_all[row]) for name, of_all in found.figures.items()},
+    )
+
+
+def figure(estimate: Estimate) -> Figure:
+    """An estimate as it is answered."""
+    return Figure(**asdict(estimate))
 
 
 @lru_cache(maxsize=64)
-def _ranked(
-    revision: int,
-    campaign: str | None,
-    category: str | None,
-    ties: preferences.Ties,
-    control: bool,
-    over: Over,
-    temperatures: bool,
-) -> ModelRanking:
-    """The ranking at a revision of the store."""
-    store = workbench().store
-    table = judged.listed(store, campaign_id=campaign, category=category, settings=temperatures)
-    found = Comparisons.of(table, ties)
-    if control:
-        found = found.with_style(judged.style_differences(store, found.pair))
-    ranking = rank(found, control, over)
-    return ModelRanking(
-        models=[
-            ModelStanding(
-                model=one.model,
-                strength=_figure(one.strength),
-                points=_figure(one.points),
-                best_rank=one.best,
-                worst_rank=one.worst,
-                won=_figure(one.won),
-            )
-            for one in ranking.standings
-        ],
-        head_to_head=[
-            Versus(model=first, against=second, won=_figure(e))
-            for (first, second), e in head_to_head(found, [one.model for one in ranking.standings]).items()
-        ],
-        style={name: _figure(e) for name, e in ranking.style.items()},
-        comparisons=len(found),
-        left_out=found.left_out,
-        reason=ranking.reason,
-    )
+def _bias(revision: int, campaign: str | None, category: str | None) -> bias.Report:
+    """The report at a revision of the store."""
+    return bias.report(judgements(workbench().store, campaign_id=campaign, category=category))
 
 
-def _figure(estimate: Estimate) -> Figure:
-    return Figure(**asdict(estimate))
+@lru_cache(maxsize=8)
+def _annotators(revision: int, campaign: str | None, category: str | None) -> tuple[Judgements, Profiles]:
+    """The annotators at a revision of the store."""
+    judged = judgements(workbench().store, campaign_id=campaign, category=category)
+    return judged, profiles(judged)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.special import stdtrit
 
-from core.estimate import Estimate
+from core.estimate import Estimate, Estimates
 from core.ratings import FloatArray, IntArray, Ratings
 
 Z = 1.959963984540054
@@ -50,6 +50,22 @@ def proportion(successes: float, n: float) -> Estimate:
     if n <= 0:
         return Estimate.unavailable("There is nothing to count yet.")
     return _estimate(successes / n, _wilson(successes / n, n), round(n))
+
+
+def proportions(values: FloatArray, group: IntArray, groups: int, missing: str) -> Estimates:
+    """The mean of each group's ``values`` in [0, 1], NaN left out, with Wilson's interval on the effective sample size.
+
+    ``group``: shape (n,), codes 0 to ``groups`` - 1. ``missing``: the reason where a group has no value.
+    """
+    known = ~np.isnan(values)
+    values, group = values[known], group[known]
+    n = np.bincount(group, minlength=groups)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.bincount(group, values, groups) / n
+        variance = np.bincount(group, values**2, groups) / n - mean**2
+        effective = np.where(variance > 1e-12, n * mean * (1 - mean) / variance, n)
+        low, high = _wilson(mean, effective)
+    return Estimates(mean, low, high, n, missing)
 
 
 def first_judgements(ratings: Ratings) -> Ratings:

@@ -1,6 +1,10 @@
 """An estimate with its uncertainty: what every figure in Attune is made of."""
 
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +30,27 @@ class Estimate:
 
     def with_target(self, target: float) -> "Estimate":
         return replace(self, target=target)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimates:
+    """One figure of many at once (of every annotator), each of shape (n,); NaN where there is no value, or no interval.
+
+    ``missing`` is the reason for the first, ``wide`` for the second.
+    """
+
+    value: npt.NDArray[np.float64]
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+    n: npt.NDArray[Any]
+    missing: str
+    wide: str = ""
+
+    def __getitem__(self, row: int) -> Estimate:
+        """One of them."""
+        value, low, high, n = (column[row] for column in (self.value, self.low, self.high, self.n))
+        if np.isnan(value):
+            return Estimate.unavailable(self.missing, int(n))
+        if np.isnan(low):
+            return Estimate(float(value), None, None, int(n), reason=self.wide)
+        return Estimate(float(value), float(low), float(high), int(n))

@@ -12,10 +12,19 @@ from core.ratings import FloatArray
 
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 _SENTENCE_END = re.compile(r"[.!?…]+(?=\s|$)")
-_LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
-_HEADING = re.compile(r"^#{1,6} \S", re.MULTILINE)
-_LINK = re.compile(r"https?://|www\.")
-_CODE = re.compile(r"```|`[^`\n]+`")
+MARKS = {
+    "list items": r"(?m)^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S",
+    "headings": r"(?m)^#{1,6} \S",
+    "bold": r"\*\*[^*\n]+\*\*",
+    "code": r"```|`[^`\n]+`",
+    "links": r"https?://|www\.",
+}
+"""The Markdown that is counted, each by a pattern that Python and RE2 (the store's) read alike."""
+COUNTED = ("characters", *MARKS)
+"""What the bias of annotators is told from: the length of an answer, and its Markdown."""
+_LIST_ITEM, _HEADING, _CODE, _LINK = (
+    re.compile(MARKS[name]) for name in ("list items", "headings", "code", "links")
+)
 
 NAMES = (
     "words (log)",

@@ -8,12 +8,11 @@ import streamlit as st
 from core.estimate import Estimate
 from core.figures import AGREEMENT_NAMES, agreement_figure
 from pages._agreement import by_category, matrix, report
-from pages._session import campaign, read, require
+from pages._scope import narrow
+from pages._session import read, require
 from pages._settling import consensus, disagreed
-from storage import annotations
 
 VIEWS = ["Figures", "By category", "Between annotators", "Disagreements", "Consensus"]
-KINDS = {"person": "People", "imported": "Imported", "simulated": "Simulated"}
 MOST_CATEGORIES = 30
 SHORT = {
     "cohen_kappa": "Cohen’s κ",
@@ -37,46 +36,18 @@ def main() -> None:
     st.title("Agreement", anchor=False)
     view = st.segmented_control("View", VIEWS, default="Figures", required=True, key="agreement view",
                                 label_visibility="collapsed", persist_state="session")  # fmt: skip
-    scope = narrow(view)
+    scope = narrow(
+        "agreement",
+        "Agreement needs two annotators on the same pairs.",
+        category=view != "By category",
+        ties=True,
+    )
     if scope is None:
         return
     draw: dict[str, Any] = {"Figures": figures, "By category": categories, "Between annotators": annotators,
                             "Disagreements": disagreed, "Consensus": consensus}  # fmt: skip
     with st.spinner("Computing…"):
         draw[view](*scope)
-
-
-def narrow(view: str) -> tuple[str | None, str | None, str, tuple[str, ...]] | None:
-    """The campaign, category, ties and kinds of annotator the figures are about; None where there is nothing."""
-    kept: dict[str, Any] = {"persist_state": "session"}
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        everywhere = st.toggle("All campaigns", key="agreement everywhere", **kept)
-        here = None if everywhere else campaign().id
-        names = read(annotations.categories, here)
-        category = st.selectbox("Category", names, index=None, placeholder="All", width=220, key="agreement category",
-                                disabled=view == "By category", **kept)  # fmt: skip
-        ties = st.segmented_control("Ties and both bad", ["keep", "drop"], default="keep", required=True, key="agreement ties",
-                                    format_func=str.capitalize, help="Keep: they are choices of their own. Drop: only A and B count.", **kept)  # fmt: skip
-        there = read(annotations.kinds, here)
-        kinds = st.pills("Annotators", there, selection_mode="multi", default=list(there), key=f"agreement kinds {here}",
-                         format_func=lambda kind: f"{KINDS[kind]} {there[kind]:,}", **kept) if there else []  # fmt: skip
-    if not there:
-        st.info(
-            "Nothing has been judged in this campaign yet. Agreement needs two annotators on the same pairs.",
-            icon=":material/handshake:",
-        )
-        st.page_link("annotate.py", label="Annotate", icon=":material/arrow_forward:")
-        return None
-    if not kinds:
-        st.info("Choose whose judgements count.", icon=":material/arrow_upward:")
-        return None
-    if "simulated" in kinds:
-        others = "" if len(kinds) > 1 else " nothing but"
-        st.markdown(
-            f":violet-badge[:material/smart_toy: Simulated annotators] These figures include{others} simulated judgements."
-        )
-    narrowed = () if len(kinds) == len(there) else tuple(sorted(kinds))
-    return here, None if view == "By category" else category, ties, narrowed
 
 
 def figures(*scope: Any) -> None:
