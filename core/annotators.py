@@ -35,7 +35,7 @@ WINDOW = 10
 WINDOWS = 8
 
 LOWEST_FIRST = ("seconds", "agreement", "kappa", "gold", "reliability")
-"""Figures of which one wants to know the low values first; of ``quick`` the high ones, of the leanings either."""
+"""Figures of which one wants to know the low values first; of ``quick`` it is the high ones."""
 
 NO_GOLD = "They have judged no gold pair; a lead marks pairs as gold on the Pairs page."
 FEW_TIMES = "The interval of a median needs six judgements."
@@ -62,18 +62,16 @@ class Profiles:
     changed_q: FloatArray
 
     def order(self, by: str) -> IntArray:
-        """Whom to look at first: those whose whole interval is furthest on the worse side, so that nobody is on top for having
-        judged little. ``by``: a figure, or "judged" for the most work first."""
+        """Whom to look at first: those whose whole interval is furthest on the worse side (of a leaning, the flagged before that),
+        so that nobody is on top for having judged little. ``by``: a figure, or "judged" for the most work first."""
         if by == "judged":
             return np.argsort(-self.judged, kind="stable")
-        figure = self.figures[by]
-        if by in LOWEST_FIRST:
-            key = np.where(np.isnan(figure.high), np.inf, figure.high)
-        else:
-            null = self.leanings[by].null if by in self.leanings else -np.inf
-            beyond = np.maximum(figure.low - null, null - figure.high) if by in self.leanings else figure.low
-            key = np.where(np.isnan(beyond), np.inf, -beyond)
-        return np.lexsort((-self.judged, key))
+        figure, last = self.figures[by], np.isnan(self.figures[by].value)
+        if by in self.leanings:
+            leaning = self.leanings[by]
+            beyond = np.maximum(figure.low - leaning.null, leaning.null - figure.high)
+            return np.lexsort((-self.judged, -beyond, ~leaning.flagged, last))
+        return np.lexsort((-self.judged, figure.high if by in LOWEST_FIRST else -figure.low, last))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

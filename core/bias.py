@@ -228,14 +228,8 @@ def speed(judgements: Judgements) -> Speed:
     pace, agreement, of = pace[rows], agreement[rows], of.take(rows)
     nothing = NO_COMPANY if timed.any() else NO_TIMES
     fast = pace > SKIM
-    hasty = share(
-        agreement[fast],
-        of.take(fast),
-        f"No judgement with company was faster than {SKIM:.0f} characters a second."
-        if rows.any()
-        else nothing,
-    )
-    careful = share(agreement[~fast], of.take(~fast), "All were." if rows.any() else nothing)
+    hasty = share(agreement[fast], of.take(fast), NONE_QUICK if rows.any() else nothing)
+    careful = share(agreement[~fast], of.take(~fast), ALL_QUICK if rows.any() else nothing)
     apart = [
         difference(agreement, fast, of),
         difference(agreement, fast, of, within=judgements.annotator[rows]),

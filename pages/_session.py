@@ -35,6 +35,8 @@ PAGES: dict[str, list[tuple[str, str, str, Role]]] = {
         ("timeline", "Timeline", "timeline", "researcher"),
         ("ranking", "Model ranking", "leaderboard", "researcher"),
         ("adjudicate", "Adjudicate", "gavel", "lead"),
+        ("annotators", "Annotators", "groups", "researcher"),
+        ("bias", "Bias", "balance", "researcher"),
     ],
     "Learn": [
         ("train", "Train", "model_training", "lead"),
