@@ -88,7 +88,7 @@ class Bias(BaseModel):
 
     position: Position
     length: Content
-    style: dict[str, Content]
+    style: dict[str, Content] = Field(description="list_items, headings, bold, code, links")
     speed: Speed
 
 
@@ -155,7 +155,7 @@ def get_bias(_: Researcher, campaign: InCampaign, category: InCategory = None) -
 
     left = Position(**trait(bias.POSITION), balanced=figure(found.balanced), a_left=figure(found.a_left))
     haste = Speed(**{name: figure(getattr(found.speed, name)) for name in Speed.model_fields})
-    style = {name: content(name) for name in MARKS}
+    style = {name.replace(" ", "_"): content(name) for name in MARKS}
     return Bias(position=left, length=content(bias.LENGTH), style=style, speed=haste)
 
 

@@ -39,6 +39,8 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, object]]] = {
     ("DELETE", "/adjudications/{resolution_id}"): ("lead", {}),
     ("GET", "/metrics"): ("researcher", {}),
     ("GET", "/metrics/ranking"): ("researcher", {}),
+    ("GET", "/metrics/bias"): ("researcher", {}),
+    ("GET", "/metrics/annotators"): ("researcher", {}),
     ("GET", "/export/rlhf"): ("researcher", {}),
     ("GET", "/export/csv"): ("researcher", {}),
     ("POST", "/score"): ("researcher", {"json": {"items": [{"prompt": "x", "response": "y"}]}}),

@@ -36,6 +36,11 @@ def test_ukp_goes_in_whole_and_its_agreement_comes_out(shared_data: Path, tmp_pa
         decisive = client.get("/metrics", params={"ties": "drop"}).json()
         assert decisive["raw_agreement"]["value"] > figures["raw_agreement"]["value"]
 
+        length = client.get("/metrics/bias").json()["length"]
+        assert length["pairs"]["clear"]["low"] < 0.77 < length["pairs"]["clear"]["high"]
+        people = client.get("/metrics/annotators", params={"order": "reliability"}).json()
+        assert people["total"] == 3_788 and people["annotators"][0]["reliability"]["high"] < 0.3
+
         rlhf = client.get("/export/rlhf", params={"label": "dawid_skene", "min_votes": 5})
         counts = json.loads(rlhf.headers["x-attune-report"])
         assert counts["pairs"] == 13_458

@@ -352,6 +352,48 @@ def test_ranking(client: httpx.Client) -> None:
     assert client.get("/metrics/ranking", params={"control": "length"}).status_code == 422
 
 
+def test_bias_and_annotators(client: httpx.Client) -> None:
+    lines = ["pair_id,prompt,response_a,response_b,annotator,choice,category,seconds"]
+    for pair in range(30):
+        for name, choice in {
+            "Lo": "a",
+            "La": "a" if pair % 3 else "tie",
+            "Li": "b" if pair % 5 == 0 else "a",
+        }.items():
+            lines.append(
+                f"b{pair},bias {pair},longer than,- it,{name},{choice},bias,{20 if name == 'Lo' else 0.1}"
+            )
+    upload(client, "b.csv", "\n".join(lines).encode(), format="annotated")
+    query = {"category": "bias"}
+    found = client.get("/metrics/bias", params=query).json()
+    assert set(found) == {"position", "length", "style", "speed"}
+    length = found["length"]
+    assert (length["share"]["value"], length["share"]["n"]) == (pytest.approx(74 / 80), 80)
+    assert length["share"]["low"] < 74 / 80 < length["share"]["high"]
+    assert (length["pairs"]["consensus"]["n"], length["pairs"]["gold"]["value"]) == (30, None)
+    assert found["position"]["share"]["value"] is None and "left" in found["position"]["share"]["reason"]
+    assert found["style"]["list_items"]["share"]["value"] == pytest.approx(6 / 80)
+    assert found["speed"]["quick"]["value"] == pytest.approx(2 / 3)
+    assert found["speed"]["less"]["low"] <= found["speed"]["less"]["value"] <= found["speed"]["less"]["high"]
+
+    people = client.get("/metrics/annotators", params={**query, "order": "agreement"}).json()
+    assert (people["total"], people["false_discovery_rate"]) == (3, 0.05)
+    assert {a["name"] for a in people["annotators"]} == {"Lo", "La", "Li"}
+    lo = next(a for a in people["annotators"] if a["name"] == "Lo")
+    assert (lo["judged"], lo["kind"], lo["seconds"]["value"], lo["quick"]["value"]) == (30, "imported", 20, 0)
+    assert lo["gold"]["value"] is None and lo["gold"]["reason"] and lo["changed"] is False
+    assert lo["reliability"]["low"] < lo["reliability"]["value"] < lo["reliability"]["high"]
+    second = client.get(
+        "/metrics/annotators", params={**query, "order": "agreement", "offset": 1, "limit": 1}
+    ).json()
+    assert second["annotators"] == people["annotators"][1:2]
+    assert client.get("/metrics/annotators", params={"order": "fame"}).status_code == 422
+    assert client.get("/metrics/bias", params={"campaign": "c_none"}).status_code == 404
+    nothing = client.get("/metrics/annotators", params={"category": "no such"}).json()
+    assert (nothing["total"], nothing["annotators"]) == (0, [])
+    assert client.get("/metrics/bias", params={"category": "no such"}).json()["length"]["share"]["reason"]
+
+
 def test_metrics_are_not_stale(client: httpx.Client) -> None:
     lines = ["prompt,response_a,response_b,annotator,choice,category"]
     query = {"category": "stale"}

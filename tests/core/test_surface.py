@@ -1,11 +1,13 @@
 """Surface features: what they count, and that they never fail."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.surface import LENGTH, NAMES, STYLE, features, style
+from core.surface import COUNTED, LENGTH, MARKS, NAMES, STYLE, features, style
 
 TEXT = """# Answer
 
@@ -66,3 +68,9 @@ def test_no_words_at_all() -> None:
 def test_the_style_is_a_part_of_the_features(text: str) -> None:
     for whole in (text, TEXT):
         assert style(whole) == pytest.approx([of(whole)[name] for name in STYLE])
+
+
+def test_marks_count_what_the_features_count() -> None:
+    found = {name: len(re.findall(pattern, TEXT)) for name, pattern in MARKS.items()}
+    assert found == {"list items": 2, "headings": 1, "bold": 1, "code": 3, "links": 1}
+    assert ("characters", *found) == COUNTED

@@ -18,6 +18,8 @@ VIEWS = {
     "Agreement": ["By category", "Between annotators", "Disagreements", "Consensus", "Figures"],
     "Timeline": ["History", "Trends"],
     "Model ranking": ["Head to head", "What style adds", "Strengths"],
+    "Annotators": ["One annotator", "Ranking"],
+    "Bias": ["By annotator", "Haste", "Labels"],
     "People": ["API tokens", "Annotators", "Accounts"],
 }
 
