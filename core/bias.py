@@ -203,7 +203,8 @@ def by_annotator(judgements: Judgements, trait: str) -> ByAnnotator:
 def reading(judgements: Judgements) -> FloatArray:
     """Characters of both answers a second, shape (n,); NaN where the time is not known."""
     with np.errstate(divide="ignore"):
-        return np.asarray(judgements.marks[:, :, 0].sum(1)[judgements.pair] / judgements.seconds)
+        characters = np.maximum(judgements.marks[:, :, 0].sum(1), 1)
+        return np.asarray(characters[judgements.pair] / judgements.seconds)
 
 
 def company(judgements: Judgements) -> FloatArray:
@@ -268,6 +269,7 @@ def _sides(judgements: Judgements) -> tuple[Estimate, Estimate]:
 
 def _exp(estimate: Estimate) -> Estimate:
     value, low, high = (
-        None if x is None else float(np.exp(x)) for x in (estimate.value, estimate.low, estimate.high)
+        None if x is None else float(np.exp(min(max(x, -50.0), 50.0)))
+        for x in (estimate.value, estimate.low, estimate.high)
     )
     return replace(estimate, value=value, low=low, high=high)

@@ -50,7 +50,7 @@ def one(scope: Scope, hidden: bool) -> None:
         )
         return
     text, small = st.column_config.TextColumn, {"width": "small"}
-    pairs_table(table, f"annotator pairs {chosen}", said=text("They", **small), others=text("Others"),
+    pairs_table(table, f"annotator pairs {chosen}", said=text("They", **small), others=text("Others", width="medium"),
                 agreement=st.column_config.ProgressColumn("With them", min_value=0, max_value=1, format="percent", help="The share of others who chose the same."),
                 at=st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm"))  # fmt: skip
 
