@@ -32,11 +32,11 @@ PAGES: dict[str, list[tuple[str, str, str, Role]]] = {
     ],
     "Agree": [
         ("agreement", "Agreement", "handshake", "researcher"),
-        ("timeline", "Timeline", "timeline", "researcher"),
-        ("ranking", "Model ranking", "leaderboard", "researcher"),
-        ("adjudicate", "Adjudicate", "gavel", "lead"),
         ("annotators", "Annotators", "groups", "researcher"),
         ("bias", "Bias", "balance", "researcher"),
+        ("adjudicate", "Adjudicate", "gavel", "lead"),
+        ("timeline", "Timeline", "timeline", "researcher"),
+        ("ranking", "Model ranking", "leaderboard", "researcher"),
     ],
     "Learn": [
         ("train", "Train", "model_training", "lead"),

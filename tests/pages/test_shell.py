@@ -17,7 +17,7 @@ ANNOTATING = ["annotate", "my_annotations"]
 READING = [
     "overview", *ANNOTATING, "prompts", "pairs", "agreement", "annotators", "bias", "timeline", "ranking", "alignment", "job_queue", "models", "calibration", "predict", "export",
 ]  # fmt: skip
-LEADING = [*READING, "generate", "campaigns", "train", "audit"]
+LEADING = [*READING, "generate", "campaigns", "adjudicate", "train", "audit"]
 MAY: dict[Role, set[str]] = {
     "annotator": set(ANNOTATING),
     "researcher": set(READING),
