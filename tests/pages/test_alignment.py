@@ -42,7 +42,7 @@ def learnt(bench: Workbench) -> Workbench:
 
 def test_without_a_model_it_says_to_train_one(bench: Workbench) -> None:
     at = opened()
-    assert not at.exception and "No model has been trained yet" in at.info[0].value
+    assert not at.exception and "There is no model yet" in at.info[0].value
 
 
 def test_a_version_that_predicted_only_what_it_learnt_from_says_to_probe_it(bench: Workbench) -> None:
