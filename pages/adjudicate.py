@@ -1,29 +1,25 @@
 """Adjudicate: pairs that people disagree on, settled one after another without having seen the votes."""
 
-from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from core.adjudication import LEAST, ORDERS
-from core.judging import STRENGTHS
 from core.queueing import NotAccepted
 from core.roles import Identity
 from pages import _pair
-from pages._case import Case, case_of, go_on, narrowed, scope, undo
+from pages._case import case_of, narrowed, scope, undo
 from pages._session import allowed, campaign, read, require
 from pages._turn import returned, watch
-from pages._verdict import CHOICES, side_of
+from pages._votes import KINDS, votes
 from pages._work import pair, tool, tools, verdict
 from storage import adjudication, annotations
 from storage.adjudication import Docket
 from storage.tables import CampaignRow
 from storage.workbench import workbench
 
-KINDS = {"person": "People", "imported": "Imported", "simulated": "Simulated"}
 ORDERED = {"split": "Most evenly split", "doubt": "Most in doubt"}
 MEASURES = (
     "Most evenly split: by the share of the votes against the most common choice. Most in doubt: by the entropy of the "
@@ -68,7 +64,7 @@ def work() -> None:
         )
         pair(case, chosen, who, first=False)
         if case.votes:
-            votes(case, who)
+            votes(case)
         else:
             verdict(case, chosen)
 
@@ -81,6 +77,9 @@ def progress(docket: Docket, campaign_id: str) -> None:
         "in other hands": docket.held,
     }
     told = "".join(f" · {n:,} {where}" for where, n in rest.items() if n)
+    kinds = scope(campaign_id)[1] or read(annotations.kinds, campaign_id)
+    if "simulated" in kinds:
+        told += " :violet-badge[:material/smart_toy: Simulated votes count]"
     share = docket.resolved / docket.disputed if docket.disputed else 0.0
     with st.container(key="progress", horizontal=True, vertical_alignment="center"):
         st.progress(share, width=140)
@@ -105,45 +104,6 @@ def narrow(campaign_id: str) -> None:
                      help="All of them where none is chosen.", on_change=change, **KEPT)  # fmt: skip
     if scope(campaign_id) != st.session_state["disputed"][0]:
         st.rerun()
-
-
-def votes(case: Case, who: Identity) -> None:
-    """What the others said of the pair that was just resolved."""
-    store, card, lease = workbench().store, workbench().desks.cards.get(case.lease.pair_id), case.lease
-    assert card is not None
-    wanted = {"campaign_id": case.campaign_id, "pair_id": lease.pair_id}
-    (mine, *_), _ = annotations.page(store, **wanted, annotator_id=who.id, resolutions=True, limit=1)
-    rows, _ = annotations.page(store, **wanted, limit=500)
-    rows = [row for row in reversed(rows) if row["choice"] != "skip"]
-    same = sum(row["choice"] == mine["choice"] for row in rows)
-    with st.container(key="votes", gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"You: **{said(mine['choice'], lease.a_left)}**, as {same} of {len(rows)} votes. "
-                        + " · ".join(f"{said(choice, lease.a_left)} {n}" for choice, n in Counter(row["choice"] for row in rows).most_common()),
-                        width="stretch")  # fmt: skip
-            st.button(
-                "Next pair",
-                type="primary",
-                shortcut="Enter",
-                icon=":material/arrow_forward:",
-                on_click=go_on,
-                args=(case,),
-            )
-        table = pd.DataFrame(
-            [
-                (row["annotator"], KINDS["simulated"] if row["source"] == "simulated" else None, said(row["choice"], lease.a_left),
-                 STRENGTHS.get(row["strength"]), row["confidence"], row["reason"])
-                for row in rows
-            ],
-            columns=["Annotator", "Kind", "Said", "Strength", "Sure", "Why"],
-        ).dropna(axis=1, how="all")  # fmt: skip
-        st.dataframe(table, hide_index=True, height=min(37 + 35 * len(rows), 212), placeholder="", key=f"votes {lease.id}",
-                     column_config={"Why": st.column_config.TextColumn(width="large")})  # fmt: skip
-
-
-def said(choice: str, a_left: bool) -> str:
-    """A choice in words of the screen."""
-    return CHOICES[side_of(choice, a_left)][0]
 
 
 def nothing(who: Identity, chosen: CampaignRow, disputed: list[str]) -> None:

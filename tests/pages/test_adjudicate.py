@@ -72,7 +72,7 @@ def test_the_votes_are_hidden_until_one_has_chosen_and_shown_then(
     bench: Workbench, campaign: CampaignRow
 ) -> None:
     at = visit()
-    assert "**0 of 2** disputed pairs resolved" in texts(at)
+    assert "**0 of 2** disputed pairs resolved" in texts(at) and "Simulated" not in texts(at)
     assert not at.dataframe and "has a reason" not in texts(at) and "m1" not in texts(at)
     lease = case(at).lease
     at.text_area[0].set_value("It is shorter.").run()
@@ -195,7 +195,22 @@ def test_nobody_disagrees_and_nobody_has_judged(bench: Workbench, visit: Visit) 
 
 
 def test_simulated_votes_are_told_apart(sample: Workbench) -> None:
-    assert set(press(visit(), "Left better").dataframe[0].value["Kind"]) == {"Simulated"}
+    at = visit()
+    assert "Simulated votes count" in texts(at)
+    assert set(press(at, "Left better").dataframe[0].value["Kind"]) == {"Simulated"}
+
+
+def test_what_was_undone_in_another_tab_is_no_longer_on_the_screen(
+    bench: Workbench, campaign: CampaignRow
+) -> None:
+    one, two = visit(), visit()
+    press(one, "Left better")
+    press(two, "Undo")
+    assert mine(bench) == []
+    one.run()
+    assert (
+        not one.exception and not one.dataframe and "Left better" in [button.label for button in one.button]
+    )
 
 
 def test_adjudicating_is_for_leads(bench: Workbench, campaign: CampaignRow, sign_in: Any) -> None:
