@@ -30,7 +30,7 @@ _NOT_ACCEPTED = {"full": 409, "judged": 409, "unknown": 404, "yours_not": 403}
 
 api: FastAPI = FastAPIOffline(
     title="Attune",
-    version="0.2.0",
+    version="0.3.0",
     description=DESCRIPTION,
     redoc_url=None,
     servers=[{"url": "/api"}],

@@ -47,7 +47,7 @@ def loud(bench: Workbench) -> Workbench:
 def test_without_a_model_it_says_to_train_one(bench: Workbench) -> None:
     at = opened()
     assert not at.exception
-    assert "There is no model yet. Train one" in at.info[0].value
+    assert "There is no model yet" in at.info[0].value
 
 
 def test_a_version_without_held_out_votes_says_what_to_do(bench: Workbench) -> None:

@@ -316,5 +316,5 @@ def test_the_overview_knows_the_models(trained: Workbench, visit: Visit) -> None
     app = visit("overview")
     assert not app.exception
     (said,) = [text.value.replace("\\", "") for text in app.markdown if text.value.startswith("**helpful")]
-    assert said.startswith("**helpful 1.0.0** prefers what people prefer in ")
+    assert said.startswith("**helpful 1.0.0** :gray-badge[deployed] prefers what people prefer in ")
     assert said.endswith(f"{model.figures['accuracy']['n']} held-out pairs.")
