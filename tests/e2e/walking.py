@@ -97,6 +97,7 @@ def shown(page: Page) -> Shown:
     settled(page)
     for pane in ("prompt", "left", "right"):
         expect(page.locator(f".st-key-{pane}")).to_have_text(re.compile(r"\w"))
+        expect(page.locator(f".st-key-{pane}").get_by_test_id("stSkeleton")).to_have_count(0)
     texts = [page.locator(f".st-key-{pane}").evaluate(_READ) for pane in ("prompt", "left", "right")]
     return Shown(*map(letters, texts))
 
