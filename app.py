@@ -12,7 +12,6 @@ from typing import Any
 import psutil
 import streamlit as st
 from starlette.middleware import Middleware
-from starlette.routing import Mount
 
 from api.gate import Gate
 from api.main import api
@@ -65,8 +64,8 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
 
 app = st.App(
     "pages/_shell.py",
-    routes=[*sign_in_routes(), Mount("/api", api)],
-    middleware=[Middleware(Gate)],
+    routes=sign_in_routes(),
+    middleware=[Middleware(Gate, api=api)],
     lifespan=lifespan,
     on_script_error=apologise,
 )

@@ -24,7 +24,7 @@ from storage.tables import AnnotationRow
 from storage.workbench import workbench
 
 router = APIRouter(tags=["annotations"])
-_threads = CapacityLimiter(8)
+_threads = CapacityLimiter(32)
 """Fetching and submitting have threads of their own, so that no upload holds them up; with more than a few at once they
 only wait for one another, and the slowest answers take twice as long."""
 Annotator = Annotated[

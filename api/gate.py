@@ -36,8 +36,10 @@ class Gate:
     next message. Bodies are cut off where they grow too large.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, api: ASGIApp) -> None:
+        """``api`` answers what is under /api, without the sessions and the compression that pages need."""
         self._app = app
+        self._api = api
         self._limiter = CapacityLimiter(8)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +50,10 @@ class Gate:
         identity, refusal = await self._judge(connection)
         if scope["type"] == "http":
             scope.setdefault("state", {})["identity"] = identity
-            await (refusal or self._app)(scope, _limited(connection, receive), _policed(send))
+            app = self._app
+            if scope["path"].startswith("/api/"):
+                app, scope = self._api, {**scope, "root_path": f"{scope.get('root_path', '')}/api"}
+            await (refusal or app)(scope, _limited(connection, receive), _policed(send))
         elif refusal is None:
             scope.setdefault("state", {})["identity"] = identity
             await self._app(scope, self._watched(connection, receive, send), send)

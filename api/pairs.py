@@ -197,10 +197,9 @@ def list_pairs(
 @router.get("/pairs/{pair_id}", responses=problems(404))
 def get_pair(pair_id: Name, _: Researcher) -> WholePair:
     """A pair as it is now."""
-    try:
-        card = cards.read(workbench().store, pair_id)
-    except LookupError:
-        raise HTTPException(404, f"There is no pair {pair_id!r}.") from None
+    card = cards.read(workbench().store, [pair_id]).get(pair_id)
+    if card is None:
+        raise HTTPException(404, f"There is no pair {pair_id!r}.")
     return WholePair(
         **card.pair.model_dump(include={"id", "external_id", "source", "gold", "created_at"}),
         prompt=StoredPrompt.of(card.prompt),

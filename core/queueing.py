@@ -6,10 +6,11 @@ everybody and do not count towards k. The sides of a pair are counterbalanced ov
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -118,11 +119,11 @@ class Queue:
             if (again := self._repeat(annotator)) is not None:
                 return self._issue(annotator, again, now, repeat=True)
         elif draw < self.rules.repeat_share + self.rules.gold_share:
-            found = self._first(self._gold.__getitem__, met)
+            found = next(self._among(self._gold.__getitem__, met), None)
+        if found is None and (found := next(self._open(annotator, met), None)) is not None:
+            self._cursor[annotator] = found
         if found is None:
-            found = self._open(annotator, met)
-        if found is None:
-            found = self._first(self._gold.__getitem__, met)
+            found = next(self._among(self._gold.__getitem__, met), None)
         if found is not None:
             return self._issue(annotator, found, now)
         waiting = [
@@ -134,11 +135,11 @@ class Queue:
         ]
         return Nothing(len(waiting), min((lease.expires_at for lease in waiting), default=None))
 
-    def ahead(self, annotator: str) -> str | None:
-        """The pair that is likely to be handed to them after the one they hold; None when there is none."""
+    def ahead(self, annotator: str, n: int = 1) -> list[str]:
+        """The pairs, n at most, that are likely to be handed to them after the one they hold."""
         held: dict[int, bool | None] = {self._place[x.pair_id]: None for x in self.held(annotator)}
-        place = self._open(annotator, self._of(annotator) | held)
-        return None if place is None else self._pairs[place]
+        places = self._open(annotator, self._of(annotator) | held)
+        return [self._pairs[place] for place in islice(places, n)]
 
     def take(
         self, annotator: str, pair_id: str, a_left: bool | None, now: datetime, *, repeat: bool = False
@@ -281,27 +282,29 @@ class Queue:
     def _has_free(self, level: int, part: slice) -> npt.NDArray[np.bool_]:
         return np.asarray(self._free(part) == level, dtype=np.bool_)
 
-    def _open(self, annotator: str, met: dict[int, bool | None]) -> int | None:
+    def _open(self, annotator: str, met: dict[int, bool | None]) -> Iterator[int]:
+        """The places of the pairs with room that they have not met, in the campaign's order."""
         if self.rules.ordering == "least_annotated":
-            levels = (partial(self._has_free, level) for level in range(self.rules.k, 0, -1))
-            return next((found for level in levels if (found := self._first(level, met)) is not None), None)
-        start = self._cursor.get(annotator, 0)
-        found = self._first(lambda part: self._free(part) > 0, met, start)
-        if found is None and start:
-            found = self._first(lambda part: self._free(part) > 0, met)
-        if found is not None:
-            self._cursor[annotator] = found
-        return found
+            for level in range(self.rules.k, 0, -1):
+                yield from self._among(partial(self._has_free, level), met)
+        else:
+            start = self._cursor.get(annotator, 0)
+            yield from self._among(lambda part: self._free(part) > 0, met, start)
+            yield from self._among(lambda part: self._free(part) > 0, met, 0, start)
 
-    def _first(
-        self, wanted: Callable[[slice], npt.NDArray[np.bool_]], met: dict[int, bool | None], start: int = 0
-    ) -> int | None:
-        """The first pair that is wanted and not met, looked for a part at a time."""
-        for low in range(start, len(self._pairs), _CHUNK):
-            for place in np.flatnonzero(wanted(slice(low, low + _CHUNK))):
+    def _among(
+        self,
+        wanted: Callable[[slice], npt.NDArray[np.bool_]],
+        met: dict[int, bool | None],
+        start: int = 0,
+        end: int | None = None,
+    ) -> Iterator[int]:
+        """The places from ``start`` to ``end`` that are wanted and not met, looked for a part at a time."""
+        end = len(self._pairs) if end is None else end
+        for low in range(start, end, _CHUNK):
+            for place in np.flatnonzero(wanted(slice(low, min(low + _CHUNK, end)))):
                 if low + int(place) not in met:
-                    return low + int(place)
-        return None
+                    yield low + int(place)
 
     def _repeat(self, annotator: str) -> int | None:
         done = [place for place, a_left in self._of(annotator).items() if a_left is not None][:-REPEAT_AFTER]

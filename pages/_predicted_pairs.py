@@ -18,9 +18,11 @@ CHOICES = {"a": "A", "b": "B", "tie": "Tie", "both_bad": "Both bad", "skip": "Sk
 def pairs_table(table: pd.DataFrame, key: str, **columns: object) -> None:
     """Rows with a ``pair_id``, the first LISTED; a click on one shows the pair below. ``columns``: how the others look."""
     listed = table.head(LISTED)
-    cards = [workbench().desks.cards.get(pair_id) for pair_id in listed["pair_id"]]
+    cards = workbench().desks.cards.of(listed["pair_id"])
     shown = listed.drop(columns="pair_id")
-    shown.insert(0, "prompt", [card.prompt.text if card else "" for card in cards])
+    shown.insert(
+        0, "prompt", [cards[pair_id].prompt.text if pair_id in cards else "" for pair_id in listed["pair_id"]]
+    )
     more = f" The first {LISTED} of {len(table):,}." if len(table) > LISTED else ""
     st.caption(f"Click a pair to read it.{more}")
     picked = st.dataframe(

@@ -60,9 +60,9 @@ def take() -> None:
         st.caption("No pair of this campaign matches.")
         return
     key = f"rank pairs {search}"
-    cards = [workbench().desks.cards.get(row["id"]) for row in rows]
+    cards = workbench().desks.cards.of([row["id"] for row in rows])
     shown = pd.DataFrame(
-        [(card.prompt.text, card.a.text, card.b.text) for card in cards if card],
+        [(card.prompt.text, card.a.text, card.b.text) for card in (cards[row["id"]] for row in rows)],
         columns=["Prompt", "Answer A", "Answer B"],
     )
     st.dataframe(

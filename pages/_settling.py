@@ -35,9 +35,11 @@ def pairs_list(table: pd.DataFrame, otherwise: str) -> None:
     if table.empty:
         st.info(otherwise, icon=":material/done_all:")
         return
-    cards = [workbench().desks.cards.get(pair_id) for pair_id in table["pair_id"]]
+    cards = workbench().desks.cards.of(table["pair_id"])
     shown = table.drop(columns="pair_id")
-    shown.insert(0, "prompt", [card.prompt.text if card else "" for card in cards])
+    shown.insert(
+        0, "prompt", [cards[pair_id].prompt.text if pair_id in cards else "" for pair_id in table["pair_id"]]
+    )
     st.caption("Click a pair to open it." + (f" The first {LISTED}." if len(table) == LISTED else ""))
     picked = st.dataframe(
         shown, hide_index=True, on_select="rerun", selection_mode=["single-row", "single-cell"], key="agreement pairs", height=min(37 + 35 * len(shown), 460),

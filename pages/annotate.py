@@ -64,7 +64,6 @@ def work() -> None:
         tools(turn, told, partial(undo, turn, chosen.id))
         pair(turn, chosen, who, first=judged == 0)
         verdict(turn, chosen)
-    workbench().desks[chosen.id].look_ahead(who.id)
 
 
 def nothing(state: Nothing, who: Identity, campaign_id: str) -> None:

@@ -20,6 +20,8 @@ from storage.tables import AnnotationRow, CampaignRow, LeaseRow
 ADJUDICATION = "adjudication"
 """The source of a resolution: an annotation that settles the votes on a pair and is none itself."""
 
+_AHEAD = 7
+"""A pair that is read for the first time is read with so many of those that are likely to come next."""
 _KEEP = timedelta(days=1)
 """An expired lease is remembered so long, so that a late judgement is still taken where there is room."""
 
@@ -53,18 +55,14 @@ class Desk:
             with self._lock:
                 held = queue.held(annotator)
                 found = queue.next(annotator, now)
-            if isinstance(found, Lease) and found not in held:
+                if isinstance(found, Nothing):
+                    return found
+                known = found.pair_id in self._cards
+                soon = [] if known else [found.pair_id, *queue.ahead(annotator, _AHEAD)]
+            self._cards.of(soon)
+            if found not in held:
                 self._store.append(self._lease_row(found, queue))
             return found
-
-    def look_ahead(self, annotator: str) -> None:
-        """Read the pair that is likely to come next while this one is being judged (prefetch)."""
-        with self._gate:
-            _, queue = self._ready()
-        with self._lock:
-            pair_id = queue.ahead(annotator)
-        if pair_id is not None:
-            self._cards.get(pair_id)
 
     def progress(self) -> tuple[int, int]:
         """Judgements there are and judgements wanted, as the queue counts them."""

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, WebSocketRoute
+from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.gate import Gate
@@ -26,8 +26,8 @@ def inside(monkeypatch: pytest.MonkeyPatch, folder: Path, **env: str) -> Iterato
     for name, value in {"ATTUNE_DATA_DIR": str(folder), **env}.items():
         monkeypatch.setenv(name, value)
     close()
-    routes = [*sign_in_routes(), Mount("/api", api), WebSocketRoute("/_stcore/stream", _echo)]
-    app = Starlette(routes=routes, middleware=[Middleware(Gate)])
+    routes = [*sign_in_routes(), WebSocketRoute("/_stcore/stream", _echo)]
+    app = Starlette(routes=routes, middleware=[Middleware(Gate, api=api)])
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)

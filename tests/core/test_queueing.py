@@ -391,17 +391,18 @@ def test_a_pair_outside_the_campaign_is_unknown() -> None:
     assert error.value.code == "unknown"
 
 
-def test_the_pair_looked_ahead_at_is_the_one_that_comes_next() -> None:
+def test_the_pairs_looked_ahead_at_are_those_that_come_next() -> None:
     none = np.zeros(N_PAIRS)
     ids = count()
     for ordering in ("random", "least_annotated"):
         rules = Rules(k=2, ordering=ordering)
         queue = Queue(rules, PAIRS, none, none, none > 0, lambda _: (), lambda: f"l{next(ids)}")
-        ahead = queue.ahead("ann")
-        for _ in PAIRS:
+        ahead = queue.ahead("ann", N_PAIRS)
+        assert sorted(ahead) == sorted(PAIRS) and queue.ahead("ann") == ahead[:1]
+        for i, expected in enumerate(ahead):
             lease = queue.next("ann", START)
             assert isinstance(lease, Lease)
-            assert lease.pair_id == ahead
-            ahead = queue.ahead("ann")
+            assert lease.pair_id == expected
+            assert queue.ahead("ann", N_PAIRS) == ahead[i + 1 :]
             queue.settle("ann", lease.pair_id, lease.a_left, START, skip=False, repeat=False)
-        assert ahead is None
+        assert queue.ahead("ann") == []
