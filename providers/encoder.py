@@ -49,7 +49,7 @@ def encoder(
     Nothing heavy is loaded before a text is embedded that is not in the cache. Raises RewardError where there is no
     such model, or its folder has no safetensors weights.
     """
-    return Encoder(name, model_folder(name), _cache(cache_dir.absolute()) if cache_dir else None, on_progress)
+    return Encoder(name, model_folder(name), _cache(cache_dir.resolve()) if cache_dir else None, on_progress)
 
 
 class Encoder:

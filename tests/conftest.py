@@ -22,6 +22,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
+def embeddings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of embeddings of the whole run, for data folders to link to: a text is embedded by one test only."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    (folder / "embeddings").mkdir(exist_ok=True)
+    return folder / "embeddings"
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real data beside the project; tests that need it are skipped where it is absent."""
     path = Path(os.environ.get("ATTUNE_TEST_DATA", ROOT.parent / "shared" / "data"))

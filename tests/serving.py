@@ -65,7 +65,7 @@ def start(data_dir: Path, port: int, *options: str, **env: str) -> Server:
 
 
 @contextmanager
-def serve(data_dir: Path, *options: str, seconds: float = 60, **env: str) -> Iterator[Server]:
+def serve(data_dir: Path, *options: str, seconds: float = 180, **env: str) -> Iterator[Server]:
     """The app on a free port with its store in ``data_dir``, stopped when the block ends.
 
     ``options`` go to ``streamlit run``; ``env`` adds environment variables. Raises AssertionError with what the app

@@ -85,7 +85,7 @@ class Learned:
         return str(self.jobs["calibrate"]["model_id"])
 
 
-def ended(client: httpx.Client, job_id: str, seconds: float = 120) -> dict[str, Any]:
+def ended(client: httpx.Client, job_id: str, seconds: float = 300) -> dict[str, Any]:
     """The job once it has ended and was taken in."""
     end = time.monotonic() + seconds
     while (job := client.get(f"/jobs/{job_id}").json())["ended_at"] is None:
@@ -95,8 +95,9 @@ def ended(client: httpx.Client, job_id: str, seconds: float = 120) -> dict[str, 
 
 
 @pytest.fixture(scope="session")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learned]:
+def learned(tmp_path_factory: pytest.TempPathFactory, embeddings: Path) -> Iterator[Learned]:
     folder = tmp_path_factory.mktemp("learned")
+    (folder / "embeddings").symlink_to(embeddings)
     store = Store(f"duckdb:///{folder / 'attune.duckdb'}")
     load_sample(store, Desks(store), "test")
     store.close()

@@ -114,14 +114,14 @@ def test_stopping_takes_what_is_under_way_and_begins_no_more() -> None:
         on_result=results.extend,
         should_stop=lambda: len(results) >= 2,
     )
-    assert 2 <= len(results) == len(begun) <= 6
+    assert 2 <= len(results) == len(begun) < 100
 
 
 def test_stopping_does_not_wait_for_ever() -> None:
     free = threading.Event()
 
     def stuck(prompt: Prompt, attempt: int) -> Response:
-        free.wait(10)
+        free.wait(120)
         return focused(prompt, attempt)
 
     started, results = time.monotonic(), list[Pair | Failure]()
@@ -129,7 +129,7 @@ def test_stopping_does_not_wait_for_ever() -> None:
     generate_pairs(
         prompts(3), stuck, creative, on_result=results.extend, should_stop=asked_to_stop, patience=0.2
     )
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 60
     assert results == []
     free.set()
 

@@ -279,7 +279,7 @@ class Naive(RuleBasedStateMachine):
 
 
 TestNaive = Naive.TestCase
-TestNaive.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestNaive.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 
 
 def fresh(rules: Rules, n: int, gold: int = 0) -> Queue:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from tests.browser import find
 
-PATIENCE = 30_000
+PATIENCE = 60_000
 """Milliseconds to wait for something to show, on a busy machine."""
 _PROBE = re.compile(r"/\w+/_stcore/(health|host-config)")
 """Where Streamlit's own page looks for its server first when the address is not the root; a 404 there is no trouble."""

@@ -12,7 +12,7 @@ from tests.e2e.conftest import NewTab
 from tests.e2e.walking import accept, invite, open_page, settled, view
 from tests.serving import serve
 
-TRAINING = 90_000
+TRAINING = 240_000
 """Milliseconds for a training on a busy machine: most of it is the import of torch."""
 LEARN = ("train", "job_queue", "models", "calibration", "predict")
 PROMPT = "Why is the sky blue?"

@@ -32,7 +32,7 @@ def queue(
     return ingest.start(bench, "test", label, "ann", None, arguments, lambda run: None, priority, time_limit)
 
 
-def until(what: Callable[[], object], bench: Workbench | None = None, seconds: float = 30) -> None:
+def until(what: Callable[[], object], bench: Workbench | None = None, seconds: float = 120) -> None:
     """Wait until ``what()`` is true, looking after the jobs of ``bench`` meanwhile."""
     end = time.monotonic() + seconds
     while not what():
@@ -42,7 +42,7 @@ def until(what: Callable[[], object], bench: Workbench | None = None, seconds: f
         time.sleep(0.02)
 
 
-def ended(bench: Workbench, job: JobRow, seconds: float = 30) -> tuple[JobRow, Status]:
+def ended(bench: Workbench, job: JobRow, seconds: float = 120) -> tuple[JobRow, Status]:
     """The job as the store has it once its end is taken in, and its status."""
     until(lambda: stored(bench, job).ingested, bench, seconds)
     row = stored(bench, job)

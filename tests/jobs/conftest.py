@@ -14,8 +14,10 @@ from tests.jobs.benches import with_test_worker
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Workbench]:
+def bench(tmp_path: Path, embeddings: Path) -> Iterator[Workbench]:
     settings = load(data_dir=tmp_path / "data")
+    settings.data_dir.mkdir()
+    (settings.data_dir / "embeddings").symlink_to(embeddings)
     bench = Workbench(settings, Store(settings.database_url))
     yield bench
     for job in job_rows.waiting(bench.store):

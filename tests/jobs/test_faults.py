@@ -80,9 +80,9 @@ class App:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    """One job that runs for a second or two, one that waits for its slot."""
-    app = App(tmp_path / "data", {"how": "steps", "steps": 60, "pause": 0.03}, {"how": "steps", "steps": 2})
-    until(lambda: (len(app.runs) == 2 and steps(app.runs[0]) > 2) or app.process.poll() is not None)
+    """One job that runs until it is let go, one that waits for its slot."""
+    app = App(tmp_path / "data", {"how": "wait to be let go", "steps": 5}, {"how": "steps", "steps": 2})
+    until(lambda: (len(app.runs) == 2 and steps(app.runs[0]) == 5) or app.process.poll() is not None)
     yield app
     app.kill()
 
@@ -94,18 +94,20 @@ def test_the_next_app_adopts_the_jobs_of_one_that_was_killed(app: App) -> None:
     bench = app.next()
     jobs = {job.id: job for job in job_rows.waiting(bench.store)}
     assert [ingest.status(bench, jobs[run.id]).state for run in (first, second)] == ["running", "queued"]
+    (first.path / "go").touch()
     with ingest.watch(bench):
         until(lambda: not job_rows.waiting(bench.store))
-    for run, done in ((first, 60), (second, 2)):
+    for run, done in ((first, 5), (second, 2)):
         row = stored(bench, jobs[run.id])
         assert (row.state, ingest.status(bench, row).done) == ("done", done)
-    assert steps(first) == 60, "it ran once"
+    assert steps(first) == 5, "it ran once"
     bench.store.close()
 
 
 def test_a_job_that_ended_while_no_app_was_there_is_taken_in(app: App) -> None:
     app.kill()
     first = app.runs[0]
+    (first.path / "go").touch()
     until(lambda: first.result())
     bench = app.next()
     assert ingest.take_in(bench) == [first.id]
@@ -249,7 +251,7 @@ def test_cancelled_at_once(jobs_bench: Workbench, seconds: float) -> None:
     job = queue(jobs_bench, how="steps", steps=10_000)
     time.sleep(seconds)
     ingest.cancel(jobs_bench, job, "ann")
-    row, status = ended(jobs_bench, job, seconds=10)
+    row, status = ended(jobs_bench, job)
     assert (row.state, status.state) == ("cancelled", "cancelled")
     assert status.reason == "It was asked to stop."
     run = ingest.run_of(jobs_bench, job)
@@ -279,7 +281,7 @@ def test_a_job_that_does_not_listen_is_killed_and_its_children_too(jobs_bench: W
     assert not ingest.cancel(jobs_bench, job, "ann"), "a second request gives it no more time"
     status = ingest.status(jobs_bench, job)
     assert (status.state, status.reason) == ("running", "It was asked to stop.")
-    row, status = ended(jobs_bench, job, seconds=5)
+    row, status = ended(jobs_bench, job)
     assert row.state == "cancelled"
     assert status.reason == "It was asked to stop. It did not stop in time and was killed."
     until(lambda: gone(process) and gone(child))

@@ -56,7 +56,7 @@ def prepare(
     return run
 
 
-def ended(launcher: Launcher, run: Run, seconds: float = 30) -> Status:
+def ended(launcher: Launcher, run: Run, seconds: float = 120) -> Status:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         status = launcher.status(run)
@@ -67,7 +67,7 @@ def ended(launcher: Launcher, run: Run, seconds: float = 30) -> Status:
 
 
 def wait_for(run: Run, results: int) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while len(list(generate_pairs.read_results(run))) < results:
         assert time.monotonic() < until, run.log_file.read_text()
         time.sleep(0.02)
@@ -202,14 +202,14 @@ def test_cancelling_keeps_what_is_there(launcher: Launcher, server: LlmServer) -
 
 
 def test_a_job_that_does_not_stop_is_killed(launcher: Launcher, server: LlmServer) -> None:
-    server.otherwise = lambda r: Reply("Late.", pause=10)
+    server.otherwise = lambda r: Reply("Late.", pause=300)
     run = prepare(launcher, 5)
-    launcher.start(run, environment(server))
-    until = time.monotonic() + 20
+    launcher.start(run, {**environment(server), "ATTUNE_PROVIDER_TIMEOUT": "300"})
+    until = time.monotonic() + 60
     while not server.received and time.monotonic() < until:
         time.sleep(0.05)
     launcher.stop(run, grace=0.5)
-    until = time.monotonic() + 4
+    until = time.monotonic() + 60
     while run.process() and time.monotonic() < until:
         launcher.attend(run)
         time.sleep(0.05)

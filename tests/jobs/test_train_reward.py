@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import yaml
 
 from core.preferences import Rating
 from core.rewards.base import describe, load, mark
+from jobs.__main__ import main
 from jobs.protocol import Run, read_lines
 from providers.encoder import encoder
 
@@ -33,12 +36,16 @@ RUDE = "shut up about {}, you fool"
 
 @dataclass(frozen=True)
 class Shell:
-    """A shell in which jobs run, with one data directory (and so one cache of embeddings)."""
+    """A shell in which jobs run, with one data directory."""
 
     folder: Path
 
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
     def start(self, *arguments: object, **variables: str) -> subprocess.Popen[str]:
-        environment = {**os.environ, "ATTUNE_DATA_DIR": str(self.folder / "data"), **variables}
+        environment = {**os.environ, "ATTUNE_DATA_DIR": str(self.data), **variables}
         command = [sys.executable, "-m", "jobs", *map(str, arguments)]
         return subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -46,13 +53,28 @@ class Shell:
 
     def run(self, *arguments: object, **variables: str) -> tuple[int, str]:
         process = self.start(*arguments, **variables)
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=300)
         return process.returncode, out
+
+    def run_here(self, *arguments: object) -> tuple[int, str]:
+        """The same without a process of its own, for what ends before it is heavy."""
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out, redirect_stderr(out):
+            patch.chdir(ROOT)
+            patch.setenv("ATTUNE_DATA_DIR", str(self.data))
+            patch.setattr(sys, "argv", ["jobs", *map(str, arguments)])
+            code = main()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        return code, out.getvalue()
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    return Shell(tmp_path_factory.mktemp("shell"))
+def shell(tmp_path_factory: pytest.TempPathFactory, embeddings: Path) -> Shell:
+    shell = Shell(tmp_path_factory.mktemp("shell"))
+    shell.data.mkdir()
+    (shell.data / "embeddings").symlink_to(embeddings)
+    return shell
 
 
 def write(path: Path, rows: Rows) -> Path:
@@ -155,7 +177,7 @@ def test_predictions_are_those_of_the_model_and_no_prompt_is_in_two_parts(
     frozen = pq.read_table(trained / "inputs" / "preferences.parquet").to_pylist()
     found = pq.read_table(trained / "artifacts" / "predictions.parquet").to_pylist()
     assert [row["pair_id"] for row in found] == [row["pair_id"] for row in frozen]
-    predictor = load(trained, lambda name: encoder(name, shell.folder / "data" / "embeddings"))
+    predictor = load(trained, lambda name: encoder(name, shell.data / "embeddings"))
     texts = [[row[name] for row in frozen] for name in ("prompt", "response_a", "response_b")]
     assert np.allclose(predictor.predict(*texts), [row["probability"] for row in found])
     assert np.allclose(
@@ -220,7 +242,7 @@ def test_a_calibrator_is_kept_where_it_helps(trained: Path, shell: Shell) -> Non
     figures = result(output)
     assert figures["calibrator"]["name"] != "identity" and figures["calibrator"]["gain"]
     assert figures["log_loss"]["value"] < figures["uncalibrated"]["log_loss"]["value"] - 0.05
-    predictor = load(output, lambda name: encoder(name, shell.folder / "data" / "embeddings"))
+    predictor = load(output, lambda name: encoder(name, shell.data / "embeddings"))
     p = predictor.predict(["p"], [KIND.format("the sea")], [RUDE.format("the sea")])
     assert 0.5 < p[0] < 0.75
     assert {"pair_id", "split", "raw", "probability", "target"} <= {
@@ -370,7 +392,7 @@ def test_what_cannot_be_trained_fails_with_the_reason_and_leaves_no_model(
     shell: Shell, tmp_path: Path, rows: Rows, options: list[str], reason: str
 ) -> None:
     file, output = write(tmp_path / "x.jsonl", rows), tmp_path / "out"
-    code, out = shell.run("train-reward", "--data", file, "--output", output, *options, HF_HUB_OFFLINE="1")
+    code, out = shell.run_here("train-reward", "--data", file, "--output", output, *options)
     assert code == 1
     found = result(output)
     assert found["status"] == "failed" and "Traceback" not in out
@@ -402,7 +424,7 @@ def test_wrong_options_start_nothing(
     configs = {"dropout": "dropout: 0.1", "plain": "recipe: plain", "batch": "batch: 1"}
     files = {name: write_text(tmp_path / f"{name}.yaml", text) for name, text in configs.items()}
     options = [option.format(data=data, **files) for option in options]
-    code, out = shell.run("train-reward", "--output", tmp_path / "out", *options)
+    code, out = shell.run_here("train-reward", "--output", tmp_path / "out", *options)
     assert code == 1 and reason in out and "Traceback" not in out
     assert not (tmp_path / "out" / "job.json").exists()
 
@@ -441,7 +463,7 @@ def test_a_model_that_cannot_be_trusted_is_refused(
         weights[-1] ^= 1
         (folder / "weights.safetensors").write_bytes(weights)
     file = write(tmp_path / "x.jsonl", some_pairs(5))
-    code, out = shell.run("evaluate", "--model", folder, "--data", file, "--output", tmp_path / "out")
+    code, out = shell.run_here("evaluate", "--model", folder, "--data", file, "--output", tmp_path / "out")
     says = {"pickle": "a pickle", "flipped": "SHA-256 differs", "none": "holds no reward model"}[damage]
     assert code == 1 and says in result(tmp_path / "out")["reason"] and says in out
 

@@ -1,9 +1,11 @@
 """A fresh store for each page test, and a visit to a page through the shell."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
@@ -16,9 +18,20 @@ SHELL = Path(__file__).resolve().parents[2] / "pages" / "_shell.py"
 Visit = Callable[..., AppTest]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def scanned_once() -> Iterator[None]:
+    """Streamlit looks for components in every installed package, a quarter of a second for each AppTest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests)
+        )
+        yield
+
+
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
+def bench(tmp_path: Path, embeddings: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
     """An empty store with sign-in off."""
+    (tmp_path / "embeddings").symlink_to(embeddings)
     monkeypatch.setenv("ATTUNE_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("ATTUNE_AUTH", "off")
     monkeypatch.delenv("DATABASE_URL", raising=False)
@@ -39,7 +52,7 @@ def visit(bench: Workbench) -> Visit:
     """Opens a page through the shell: ``visit("people")``, or where one lands for None; "" gives no name, the rest is the address's query."""
 
     def open_page(page: str | None = None, name: str = "Ada", **query: str) -> AppTest:
-        app = AppTest.from_file(str(SHELL), default_timeout=60)
+        app = AppTest.from_file(str(SHELL), default_timeout=300)
         app.query_params |= query
         if name:
             app.session_state["name"] = name

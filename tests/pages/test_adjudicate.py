@@ -41,7 +41,7 @@ def campaign(bench: Workbench) -> CampaignRow:
 
 
 def visit(name: str = "Lea") -> AppTest:
-    at = AppTest.from_file(PAGE, default_timeout=30)
+    at = AppTest.from_file(PAGE, default_timeout=300)
     at.session_state["name"] = name
     return at.run()
 

@@ -18,7 +18,7 @@ VIEWS = ("Figures", "By category", "Between annotators", "Disagreements", "Conse
 
 
 def opened(view: str = "Figures", page: str = "agreement.py", **state: Any) -> AppTest:
-    at = AppTest.from_file(str(PAGES / page), default_timeout=30)
+    at = AppTest.from_file(str(PAGES / page), default_timeout=300)
     at.session_state["name"] = "Ada"
     at.session_state["agreement view"] = view
     for key, value in state.items():

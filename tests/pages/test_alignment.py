@@ -22,7 +22,7 @@ SHELL = Path(__file__).resolve().parents[2] / "pages" / "_shell.py"
 
 
 def opened(**state: Any) -> AppTest:
-    at = AppTest.from_file(str(SHELL), default_timeout=60)
+    at = AppTest.from_file(str(SHELL), default_timeout=300)
     for key, value in {"name": "Ada", **state}.items():
         at.session_state[key] = value
     return at.run().switch_page("alignment.py").run()

@@ -1,7 +1,7 @@
 """Annotating: every state of the page, what a choice leaves in the store, and that texts stay texts."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,13 @@ def some(n: int, a: str = A, b: str = B) -> list[Pair]:
 
 
 def visit(name: str = "Ada") -> AppTest:
-    at = AppTest.from_file(PAGE, default_timeout=30)
+    at = AppTest.from_file(PAGE, default_timeout=300)
     at.session_state["name"] = name
     return at.run()
 
 
 def visit_within_the_app(name: str = "Ada") -> AppTest:
-    at = AppTest.from_file(str(PAGES / "_shell.py"), default_timeout=30)
+    at = AppTest.from_file(str(PAGES / "_shell.py"), default_timeout=300)
     at.session_state["name"] = name
     return at.run().switch_page("annotate.py").run()
 
@@ -261,10 +261,11 @@ def test_done_others_hold_the_rest_not_yours_and_no_pairs_are_told_apart(bench: 
 def test_a_pair_that_comes_free_ends_the_wait(bench: Workbench) -> None:
     campaign = campaign_of(bench, *some(1), k=1)
     ada = people.annotator(bench.store, "Ada")
-    bench.desks[campaign.id].next(ada.id, datetime.now(UTC) - timedelta(minutes=29, seconds=58))
+    desk = bench.desks[campaign.id]
+    held = desk.next(ada.id, datetime.now(UTC))
     at = visit("Bob")
     assert at.info
-    time.sleep(2.1)
+    desk.submit(ada.id, held.pair_id, Verdict("skip"), datetime.now(UTC), source="person", lease_id=held.id)
     assert "Left better" in labels(at.run())
 
 
@@ -327,7 +328,7 @@ def test_an_annotation_is_stored_once_even_when_the_page_is_left_and_come_back_t
     campaign_of(bench, *some(2))
     at = visit()
     at.text_area[0].set_value("Typed, then left").run()
-    shell = AppTest.from_file(PAGE, default_timeout=30)
+    shell = AppTest.from_file(PAGE, default_timeout=300)
     for key in ("name", "turns", "today"):
         shell.session_state[key] = at.session_state[key]
     shell.run()
@@ -365,6 +366,6 @@ def test_readable_takes_time_in_proportion_to_the_text() -> None:
         "\\[" * 100_000,
         "$$a" * 66_000,
     ):
-        start = time.perf_counter()
+        start = time.process_time()
         readable(hostile)
-        assert time.perf_counter() - start < 3
+        assert time.process_time() - start < 3

@@ -21,7 +21,7 @@ EVERYTHING = (None, None, ())
 
 
 def opened(view: str = "Ranking", **state: Any) -> AppTest:
-    at = AppTest.from_file(str(PAGE), default_timeout=60)
+    at = AppTest.from_file(str(PAGE), default_timeout=300)
     at.session_state["name"] = "Ada"
     at.session_state["annotators view"] = view
     for key, value in state.items():
@@ -54,7 +54,7 @@ def test_an_empty_campaign_says_so(visit: Visit, bench: Workbench, view: str) ->
 
 def test_an_annotator_may_not_open_it(sample: Workbench, sign_in: Callable[[Role], str]) -> None:
     sign_in("annotator")
-    at = AppTest.from_file(str(PAGE), default_timeout=60).run()
+    at = AppTest.from_file(str(PAGE), default_timeout=300).run()
     assert "for the role researcher" in at.warning[0].value and not at.dataframe
 
 

@@ -19,7 +19,7 @@ Visit = Callable[..., AppTest]
 
 
 def opened(view: str = "Labels", **state: Any) -> AppTest:
-    at = AppTest.from_file(str(PAGE), default_timeout=60)
+    at = AppTest.from_file(str(PAGE), default_timeout=300)
     at.session_state["name"] = "Ada"
     at.session_state["bias view"] = view
     for key, value in state.items():
@@ -56,7 +56,7 @@ def test_an_empty_campaign_says_what_bias_needs(visit: Visit, bench: Workbench, 
 
 def test_an_annotator_may_not_open_it(bench: Workbench, sign_in: Callable[[Role], str]) -> None:
     sign_in("annotator")
-    at = AppTest.from_file(str(PAGE), default_timeout=60).run()
+    at = AppTest.from_file(str(PAGE), default_timeout=300).run()
     assert "for the role researcher" in at.warning[0].value and not at.markdown
 
 

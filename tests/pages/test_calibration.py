@@ -23,7 +23,7 @@ VIEWS = ("Reliability", "Figures", "Confidence and risk", "By category", "Over t
 
 
 def opened(view: str = "Reliability", name: str = "Ada", **state: Any) -> AppTest:
-    at = AppTest.from_file(str(PAGES / "_shell.py"), default_timeout=60)
+    at = AppTest.from_file(str(PAGES / "_shell.py"), default_timeout=300)
     at.session_state["name"] = name
     at.session_state["calibration view"] = view
     for key, value in state.items():
@@ -201,7 +201,7 @@ def test_categories_and_weeks_have_their_own_figures(loud: Workbench) -> None:
 
 def test_an_annotator_has_no_such_page(loud: Workbench, sign_in: Any) -> None:
     sign_in("annotator")
-    at = AppTest.from_file(str(PAGES / "calibration.py"), default_timeout=30).run()
+    at = AppTest.from_file(str(PAGES / "calibration.py"), default_timeout=300).run()
     assert "This page is for the role researcher" in at.warning[0].value
     assert not at.get("plotly_chart")
 

@@ -18,7 +18,7 @@ PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 
 def opened(page: str = "export.py") -> AppTest:
-    at = AppTest.from_file(str(PAGES / page), default_timeout=30)
+    at = AppTest.from_file(str(PAGES / page), default_timeout=300)
     at.session_state["name"] = "Ada"
     return at.run()
 

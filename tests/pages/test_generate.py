@@ -16,7 +16,7 @@ PAGE = str(Path(__file__).resolve().parents[2] / "pages" / "generate.py")
 
 
 def opened() -> AppTest:
-    at = AppTest.from_file(PAGE, default_timeout=30)
+    at = AppTest.from_file(PAGE, default_timeout=300)
     at.session_state["name"] = "Ada"
     return at.run()
 
@@ -44,7 +44,7 @@ def finished(bench: Workbench, *, state: str = "done", seconds: float = 60) -> N
 
 
 def test_without_prompts_it_sends_you_to_the_prompts_page(bench: Workbench) -> None:
-    at = AppTest.from_file(str(Path(PAGE).with_name("_shell.py")), default_timeout=30)
+    at = AppTest.from_file(str(Path(PAGE).with_name("_shell.py")), default_timeout=300)
     at.session_state["name"] = "Ada"
     at.run().switch_page("generate.py").run()
     assert not at.exception

@@ -165,7 +165,7 @@ def test_a_researcher_looks_and_a_lead_acts(
 def test_an_annotator_does_not_get_in(visit: Visit, sign_in: Callable[[Role], str]) -> None:
     sign_in("annotator")
     app = AppTest.from_file(
-        str(Path(__file__).resolve().parents[2] / "pages" / "job_queue.py"), default_timeout=30
+        str(Path(__file__).resolve().parents[2] / "pages" / "job_queue.py"), default_timeout=300
     ).run()
     assert "for the role researcher" in app.warning[0].value
     assert not app.title

@@ -22,7 +22,7 @@ VIEWS = ("Versions", "Evolution", "Compare", "Lineage", "History")
 
 
 def opened(view: str = "Versions", **state: Any) -> AppTest:
-    at = AppTest.from_file(str(PAGES / "_shell.py"), default_timeout=60)
+    at = AppTest.from_file(str(PAGES / "_shell.py"), default_timeout=300)
     at.session_state["name"] = "Ada"
     at.session_state["models view"] = view
     for key, value in state.items():
@@ -161,7 +161,7 @@ def test_a_version_whose_files_are_damaged_is_not_rolled_back_to(two: Workbench)
 
 def test_a_researcher_looks_and_changes_nothing(two: Workbench, sign_in: Any) -> None:
     sign_in("researcher")
-    at = AppTest.from_file(str(PAGES / "models.py"), default_timeout=30)
+    at = AppTest.from_file(str(PAGES / "models.py"), default_timeout=300)
     at.session_state["models ask"] = ("Deploy", ids(two)[0])
     at.run()
     assert not at.exception and not at.button
@@ -170,7 +170,7 @@ def test_a_researcher_looks_and_changes_nothing(two: Workbench, sign_in: Any) ->
 
 def test_an_annotator_sees_nothing(two: Workbench, sign_in: Any) -> None:
     sign_in("annotator")
-    at = AppTest.from_file(str(PAGES / "models.py"), default_timeout=30).run()
+    at = AppTest.from_file(str(PAGES / "models.py"), default_timeout=300).run()
     assert "This page is for the role researcher" in at.warning[0].value and not at.metric
 
 

@@ -29,7 +29,7 @@ def judge(bench: Workbench, n: int, verdict: Verdict, name: str = "Ada") -> list
 
 
 def visit(opened: str | None = None, name: str = "Ada") -> AppTest:
-    at = AppTest.from_file(PAGE, default_timeout=30)
+    at = AppTest.from_file(PAGE, default_timeout=300)
     at.session_state["name"] = name
     if opened:
         at.session_state["opened"] = opened

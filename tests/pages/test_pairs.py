@@ -15,7 +15,7 @@ PAGE = str(Path(__file__).resolve().parents[2] / "pages" / "pairs.py")
 
 
 def opened(view: str = "Browse", **state: object) -> AppTest:
-    at = AppTest.from_file(PAGE, default_timeout=60)
+    at = AppTest.from_file(PAGE, default_timeout=300)
     at.session_state["name"] = "Ada"
     at.session_state["pairs view"] = view
     for key, value in state.items():
@@ -40,7 +40,7 @@ def lines(*rows: dict[str, object]) -> bytes:
 
 
 def test_an_empty_campaign_says_what_to_do_next(bench: Workbench) -> None:
-    at = AppTest.from_file(str(Path(PAGE).with_name("_shell.py")), default_timeout=30)
+    at = AppTest.from_file(str(Path(PAGE).with_name("_shell.py")), default_timeout=300)
     at.session_state["name"] = "Ada"
     at.run().switch_page("pairs.py").run()
     assert "has no pairs yet" in at.info[0].value

@@ -53,9 +53,10 @@ def advanced(bench: Workbench, seconds: float = 120) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, embeddings: Path) -> Path:
     """The sample project with a real model that learnt from its simulated annotators."""
     folder = tmp_path_factory.mktemp("project")
+    (folder / "embeddings").symlink_to(embeddings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATTUNE_DATA_DIR", str(folder))
         patch.setenv("ATTUNE_AUTH", "off")
@@ -74,7 +75,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def files(project: Path, tmp_path: Path) -> None:
-    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(
+        project, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("embeddings", ".embeddings.lock")
+    )
 
 
 @pytest.fixture

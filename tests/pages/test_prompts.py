@@ -18,7 +18,7 @@ PAGE = str(Path(__file__).resolve().parents[2] / "pages" / "prompts.py")
 
 
 def opened(view: str = "Browse") -> AppTest:
-    at = AppTest.from_file(PAGE, default_timeout=20)
+    at = AppTest.from_file(PAGE, default_timeout=300)
     at.session_state["name"] = "Ada"
     at.session_state["prompts view"] = view
     return at.run()

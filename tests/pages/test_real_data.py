@@ -38,7 +38,7 @@ def test_ukp_is_told_right_and_quickly(
     pairs.add(bench.store, bench.desks, gold, here, "test", source="strict", labels="gold")
     told = {}
     for name in ("bias", "annotators"):
-        at = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=60)
+        at = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=300)
         at.session_state["name"] = "Ada"
         told[name] = timed(bench, at.run())
         if name == "bias":

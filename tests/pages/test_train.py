@@ -295,5 +295,5 @@ def test_trainings_is_empty_at_first(visit: Visit, bench: Workbench) -> None:
 def test_only_a_lead_trains(visit: Visit, sign_in: Callable[[Role], str]) -> None:
     sign_in("researcher")
     page = str(Path(__file__).resolve().parents[2] / "pages" / "train.py")
-    app = AppTest.from_file(page, default_timeout=30).run()
+    app = AppTest.from_file(page, default_timeout=300).run()
     assert "for the role lead" in app.warning[0].value and not app.title

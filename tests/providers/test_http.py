@@ -120,7 +120,7 @@ def test_a_model_that_takes_no_temperature_is_asked_without_one_and_remembered(
 
 @BOTH
 def test_a_stalled_server_is_asked_again_and_then_given_up(server: LlmServer, name: str) -> None:
-    server.otherwise = lambda _: Reply(pause=30)
+    server.otherwise = lambda _: Reply(pause=300)
     provider = connect(name, settings(server, provider_timeout=0.3, provider_retries=1))
     started = time.monotonic()
     with pytest.raises(
@@ -129,17 +129,17 @@ def test_a_stalled_server_is_asked_again_and_then_given_up(server: LlmServer, na
         ask(provider)
     assert caught.value.retryable
     assert len(server.received) == 2
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 @BOTH
 def test_a_stream_that_drips_past_the_deadline_is_cut_off(server: LlmServer, name: str) -> None:
-    server.otherwise = lambda _: Reply("long " * 50, pause=0.2, pieces=80)
+    server.otherwise = lambda _: Reply("long " * 50, pause=0.2, pieces=800)
     provider = connect(name, settings(server, provider_timeout=0.6, provider_retries=0))
     started = time.monotonic()
     with pytest.raises(ProviderError, match="did not answer within"):
         ask(provider)
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
 
 
 @BOTH
