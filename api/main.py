@@ -6,7 +6,19 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 
-from api import adjudications, annotations, export, jobs, metrics, pairs, prompts, ranking, registry, scoring
+from api import (
+    adjudications,
+    annotations,
+    export,
+    jobs,
+    metrics,
+    pairs,
+    prompts,
+    ranking,
+    registry,
+    scoring,
+    timeline,
+)
 from api.models import Problem, problems
 from core.generation import ProviderError
 from core.judging import InvalidJudgement
@@ -36,7 +48,19 @@ api: FastAPI = FastAPIOffline(
     servers=[{"url": "/api"}],
     responses=problems(400, 401, 403, 413, 422),
 )
-for area in (annotations, adjudications, prompts, pairs, metrics, ranking, export, scoring, jobs, registry):
+for area in (
+    annotations,
+    adjudications,
+    prompts,
+    pairs,
+    metrics,
+    ranking,
+    timeline,
+    export,
+    scoring,
+    jobs,
+    registry,
+):
     api.include_router(area.router)
 
 

@@ -11,7 +11,7 @@ from api.metrics import Figure, figure
 from api.models import InCampaign, InCategory, problems
 from core import preferences
 from core.ranking import LEFT_OUT, Comparisons, Over, head_to_head, rank
-from storage import judged
+from storage.judgements import listed, style_differences
 from storage.workbench import workbench
 
 router = APIRouter(tags=["metrics"])
@@ -83,10 +83,10 @@ def _ranked(
 ) -> ModelRanking:
     """The ranking at a revision of the store."""
     store = workbench().store
-    table = judged.listed(store, campaign_id=campaign, category=category, settings=temperatures)
+    table = listed(store, campaign_id=campaign, category=category, settings=temperatures)
     found = Comparisons.of(table, ties)
     if control:
-        found = found.with_style(judged.style_differences(store, found.pair))
+        found = found.with_style(style_differences(store, found.pair))
     ranking = rank(found, control, over)
     return ModelRanking(
         models=[

@@ -161,9 +161,10 @@ def _steady(judgements: Judgements) -> dict[str, FloatArray]:
     with np.errstate(invalid="ignore", divide="ignore"):
         among = (counts * (counts - 1)).sum(1) / (others * (others - 1))
         time = np.log(judgements.seconds / np.maximum(judgements.marks[:, :, 0].sum(1), 1)[judgements.pair])
-    usual = float(np.nanmean(among)) if (others > 1).any() else 0.0
+    told = (others > 1) & ~np.isnan(agreement)
+    usual = float(among[told].mean()) if told.any() else 0.0
     return {
-        "agreement": agreement - np.where(others > 1, among, usual),
+        "agreement": agreement - np.where(told, among, usual),
         "pace": np.where(np.isfinite(time), time, np.nan),
         **_leaning(judgements),
     }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, stdtrit
 
-from core.agreement import Z, proportion
+from core.agreement import proportion
 from core.estimate import Estimate
 from core.ratings import FloatArray, IntArray
 
@@ -50,8 +50,10 @@ class Clusters:
 
 
 def share(values: FloatArray, clusters: Clusters, nothing: str) -> Estimate:
-    """The mean of ``values`` in [0, 1], shape (n,), with Wilson's interval on the effective sample size p(1 - p) / variance of
-    Korn & Graubard (1998), as ``core.agreement`` has it. ``n`` counts the rows; ``nothing`` is the reason where there are none."""
+    """The mean of ``values`` in [0, 1], shape (n,), with Wilson's interval (1927) at the effective sample size: n by the variance of
+    n independent judgements over this one, adjusted for the degrees of freedom and never above n (Korn & Graubard 1998, Survey
+    Methodology 24, 193-201). Where all say the same it is the number of clusters. ``n`` counts the rows; ``nothing`` is the
+    reason where there are none."""
     n = len(values)
     if not n:
         return Estimate.unavailable(nothing)
@@ -59,10 +61,20 @@ def share(values: FloatArray, clusters: Clusters, nothing: str) -> Estimate:
     variances, df = clusters.variances((values - p)[:, None] / n)
     if df < 1:
         return Estimate(p, None, None, n, reason=ONE_PROMPT)
-    variance = float(variances[0]) * (float(stdtrit(df, 0.975)) / Z) ** 2
-    effective = p * (1 - p) / variance if variance > 1e-12 else float(df + 1)
+    effective = df + 1.0
+    if 0 < p < 1:
+        adjusted = float(stdtrit(n - 1, 0.975) / stdtrit(df, 0.975)) ** 2
+        effective = min(n / (n - 1) * p * (1 - p) / max(float(variances[0]), 1e-12) * adjusted, n)
     limits = proportion(p * effective, effective)
     return Estimate(p, limits.low, limits.high, n)
+
+
+def shares(values: FloatArray, cell: IntArray, cells: int, prompt: IntArray, nothing: str) -> list[Estimate]:
+    """The ``share`` in each of ``cells`` cells (two models, a week, ...), over prompts alone; ``cell``: shape (n,), codes from 0."""
+    ends = np.cumsum(np.bincount(cell, minlength=cells))[:-1]
+    parts = np.split(np.argsort(cell, kind="stable"), ends)
+    clusters = Clusters(prompt, np.zeros_like(prompt))
+    return [share(values[rows], clusters.take(rows), nothing) for rows in parts]
 
 
 def difference(

@@ -35,10 +35,10 @@ from scipy.special import expit
 from scipy.stats import studentized_range
 from scipy.stats import t as student
 
+from core.clustered import shares
 from core.estimate import Estimate
 from core.preferences import Ties
 from core.ratings import FloatArray, IntArray
-from core.shares import shares
 from core.surface import STYLE
 
 Over = Literal["prompts", "both"]
@@ -94,7 +94,7 @@ class Comparisons:
 
     @classmethod
     def of(cls, table: pa.Table, ties: Ties = "half") -> "Comparisons":
-        """The comparisons among the judgements of a table as ``storage.judged.listed`` gives it, without their style."""
+        """The comparisons among the judgements of a table as ``storage.judgements.listed`` gives it, without their style."""
         a, b = (table[name].cast(pa.string()) for name in ("model_a", "model_b"))
         choice = table["choice"].cast(pa.string())
         fate = pc.case_when(
@@ -250,7 +250,7 @@ def win_shares(found: Comparisons) -> dict[str, Estimate]:
     """The share of its comparisons that each model won, with an interval over prompts; a tie is half."""
     model = np.concatenate([found.first, found.second])
     score, prompt = np.concatenate([found.score, 1 - found.score]), np.tile(found.prompt, 2)
-    told = shares(score, model, len(found.models), prompt, "prompt")
+    told = shares(score, model, len(found.models), prompt, NONE)
     return dict(zip(found.models, told, strict=True))
 
 
@@ -262,7 +262,7 @@ def head_to_head(found: Comparisons, models: Sequence[str]) -> dict[tuple[str, s
     rows = np.flatnonzero((first >= 0) & (second >= 0))
     first, second, score, prompt = first[rows], second[rows], found.score[rows], found.prompt[rows]
     cell = np.concatenate([first * m + second, second * m + first])
-    told = shares(np.concatenate([score, 1 - score]), cell, m * m, np.tile(prompt, 2), "prompt")
+    told = shares(np.concatenate([score, 1 - score]), cell, m * m, np.tile(prompt, 2), NONE)
     return {(models[i // m], models[i % m]): e for i, e in enumerate(told) if e.n}
 
 

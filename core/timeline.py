@@ -14,16 +14,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core.clustered import shares
 from core.estimate import Estimate
 from core.held_out import WINDOWS, Times, Unit, windows
 from core.ratings import FloatArray, IntArray
 from core.records import CHOICES
-from core.shares import shares
 
 Measure = Literal["count", "longer", "left", "wins", "undecided"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 Split = Literal["all", "category", "model", "annotator"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+NONE = "There is no such judgement yet."
 A, B, BOTH_BAD = (CHOICES.index(choice) for choice in ("a", "b", "both_bad"))
 
 
@@ -57,7 +58,7 @@ class Timeline:
         kept = place[self.group] >= 0
         w = len(self.starts)
         cell = place[self.group[kept]] * w + self.window[kept]
-        found = shares(self.value[kept], cell, len(groups) * w, self.prompt[kept], "prompt")
+        found = shares(self.value[kept], cell, len(groups) * w, self.prompt[kept], NONE)
         return [found[i * w : (i + 1) * w] for i in range(len(groups))]
 
     def behind(self, group: int, window: int) -> IntArray:
@@ -72,7 +73,7 @@ def timeline(
     unit: Unit | None = None,
     model: str | None = None,
 ) -> Timeline:
-    """Of a table as ``storage.judged.listed`` gives it. ``model``: whose wins, where they are not apart by model.
+    """Of a table as ``storage.judgements.listed`` gives it. ``model``: whose wins, where they are not apart by model.
 
     ``unit`` None takes hours where all of it lies in a day, else days, weeks, months or years.
 

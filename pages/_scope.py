@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages._session import campaign, read
 from storage import annotations
@@ -20,9 +21,25 @@ class Scope(NamedTuple):
     kinds: tuple[str, ...]
 
 
-def narrow(page: str, needs: str, *, category: bool = True, ties: bool = False) -> Scope | None:
-    """What is chosen on a page; None where nothing is left, and then it says why. ``needs`` ends what an empty campaign is told."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+def names_hidden(within: DeltaGenerator) -> bool:
+    """Whether annotators are numbers instead of names; once chosen, it holds on every page that asks."""
+    about = "Numbers instead of names: for showing this to others."
+    return within.toggle("Hide names", key="annotators hidden", help=about, **KEPT)
+
+
+def row() -> DeltaGenerator:
+    """Where a page asks what it is about."""
+    return st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+
+
+def narrow(
+    page: str, needs: str, *, category: bool = True, ties: bool = False, within: DeltaGenerator | None = None
+) -> Scope | None:
+    """What is chosen on a page; None where nothing is left, and then it says why. ``needs`` ends what an empty campaign is told.
+
+    ``within``: a ``row`` that has widgets of the page's own.
+    """
+    with within or row():
         everywhere = st.toggle("All campaigns", key=f"{page} everywhere", **KEPT)
         here = None if everywhere else campaign().id
         names = read(annotations.categories, here)

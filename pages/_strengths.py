@@ -9,7 +9,7 @@ from core.preferences import Ties
 from core.ranking import Comparisons, Over, Ranking, head_to_head, rank
 from core.ranking_figures import SHOWN
 from pages._session import read
-from storage import judged
+from storage.judgements import listed, style_differences
 from storage.store import Store
 
 
@@ -25,7 +25,7 @@ class Scope(NamedTuple):
 
 def compared(store: Store, scope: Scope) -> Comparisons:
     """The comparisons, with the style of their answers."""
-    table = judged.listed(
+    table = listed(
         store,
         campaign_id=scope.campaign_id,
         category=scope.category,
@@ -33,7 +33,7 @@ def compared(store: Store, scope: Scope) -> Comparisons:
         settings=scope.apart,
     )
     found = Comparisons.of(table, scope.ties)
-    return found.with_style(judged.style_differences(store, found.pair))
+    return found.with_style(style_differences(store, found.pair))
 
 
 def ranked(store: Store, scope: Scope, control: bool, over: Over) -> Ranking:

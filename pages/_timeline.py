@@ -4,19 +4,18 @@ import pyarrow as pa
 
 from core.held_out import Unit
 from core.timeline import Measure, Split, Timeline, timeline
-from pages._narrowed import Narrowed
+from pages._scope import Scope
 from pages._session import read
-from storage import judged
+from storage.judgements import listed
 from storage.store import Store
 
 
-def judgements(store: Store, scope: Narrowed) -> pa.Table:
+def judgements(store: Store, scope: Scope) -> pa.Table:
     """Every judgement, oldest first."""
-    campaign_id, category, kinds = scope
-    return judged.listed(store, campaign_id=campaign_id, category=category, kinds=kinds)
+    return listed(store, campaign_id=scope.campaign_id, category=scope.category, kinds=scope.kinds)
 
 
-def models(store: Store, scope: Narrowed) -> list[str]:
+def models(store: Store, scope: Scope) -> list[str]:
     """The models whose answers were judged."""
     table = read(judgements, scope)
     sides = (table[name].combine_chunks().dictionary.to_pylist() for name in ("model_a", "model_b"))
@@ -24,6 +23,6 @@ def models(store: Store, scope: Narrowed) -> list[str]:
 
 
 def over_time(
-    store: Store, scope: Narrowed, measure: Measure, split: Split, unit: Unit | None, model: str | None
+    store: Store, scope: Scope, measure: Measure, split: Split, unit: Unit | None, model: str | None
 ) -> Timeline:
     return timeline(read(judgements, scope), measure, split, unit, model)

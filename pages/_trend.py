@@ -7,7 +7,7 @@ import streamlit as st
 from core.timeline import Measure, Split, Timeline
 from core.timeline_figures import MOST, OTHERS, counts_figure, moment, shares_figure
 from pages._history import listing, pages
-from pages._narrowed import Narrowed
+from pages._scope import Scope
 from pages._session import read
 from pages._timeline import judgements
 from storage import history
@@ -36,7 +36,7 @@ def chosen(found: Timeline, split: Split) -> list[int]:
     return picked
 
 
-def drawn(scope: Narrowed, found: Timeline, lines: list[int], measure: Measure) -> None:
+def drawn(scope: Scope, found: Timeline, lines: list[int], measure: Measure) -> None:
     """The figure, its download, and the annotations behind a point."""
     names, counts = [found.names[i] for i in lines], found.counts()
     told = found.shares(lines)

@@ -12,7 +12,7 @@ from pages._annotator import one
 from pages._annotators import EXPLAINED, NAMES, profiles, shown, table
 from pages._bias import judged
 from pages._bias_words import listed
-from pages._scope import KEPT, Scope, narrow
+from pages._scope import KEPT, Scope, names_hidden, narrow
 from pages._session import read, require
 
 VIEWS = ["Ranking", "One annotator"]
@@ -33,12 +33,7 @@ def main() -> None:
     require("researcher")
     head = st.container(horizontal=True, vertical_alignment="center")
     head.title("Annotators", anchor=False, width="stretch")
-    hidden = head.toggle(
-        "Hide names",
-        key="annotators hidden",
-        help="Numbers instead of names: for showing this to others.",
-        **KEPT,
-    )
+    hidden = names_hidden(head)
     view = st.segmented_control("View", VIEWS, default="Ranking", required=True, key="annotators view",
                                 label_visibility="collapsed", **KEPT)  # fmt: skip
     scope = narrow("annotators", "Every judgement tells something of who gave it.")

@@ -21,7 +21,7 @@ from pages._bias_words import (
     lower,
     shares_of,
 )
-from pages._scope import Scope, narrow
+from pages._scope import Scope, names_hidden, narrow
 from pages._session import read, require
 
 SHOWN = 25
@@ -80,8 +80,10 @@ def labels(scope: Scope) -> None:
 
 def annotators(scope: Scope) -> None:
     """Who leans to what."""
-    trait = st.segmented_control("Trait", TRAITS, default=POSITION, required=True, format_func=MORE.__getitem__, key="bias trait",
-                                 label_visibility="collapsed", persist_state="session")  # fmt: skip
+    row = st.container(horizontal=True, vertical_alignment="center")
+    trait = row.segmented_control("Trait", TRAITS, default=POSITION, required=True, format_func=MORE.__getitem__, key="bias trait",
+                                  label_visibility="collapsed", persist_state="session", width="stretch")  # fmt: skip
+    hidden = names_hidden(row)
     judgements = judged(scope.campaign_id, scope.category, scope.kinds)
     found = read(leaning, scope.campaign_id, scope.category, scope.kinds, trait)
     known = found.share.n.astype(bool)
@@ -100,7 +102,7 @@ def annotators(scope: Scope) -> None:
     )
     beyond = (found.share.low - found.null).clip(0) + (found.null - found.share.high).clip(0)
     frame = pd.DataFrame({
-        "annotator": called(judgements, hidden=False), "share": found.share.value, "low": found.share.low,
+        "annotator": called(judgements, hidden), "share": found.share.value, "low": found.share.low,
         "high": found.share.high, "n": found.share.n, "q": found.q, "flagged": flagged, "beyond": beyond,
     })[known].sort_values(["flagged", "beyond", "n"], ascending=False, kind="stable")  # fmt: skip
     top = frame.head(SHOWN)

@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.preferences import Ties
 from core.ranking import LEFT_OUT, Comparisons, Over
+from pages import _scope
 from pages._against import head_to_head, style_effects
-from pages._narrowed import narrowed
 from pages._session import allowed, read, require
 from pages._standings import strengths
 from pages._strengths import Scope, compared, ranked
@@ -44,8 +44,10 @@ def main() -> None:
 
 def narrow() -> tuple[Scope, Over] | None:
     """Which annotations count and what the intervals are over; None where there is nothing."""
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
-    chosen = narrowed(row, "ranking", "A ranking needs annotations of answers by two models or more.")
+    row = _scope.row()
+    chosen = _scope.narrow(
+        "ranking", "A ranking needs annotations of answers by two models or more.", within=row
+    )
     if chosen is None:
         return None
     with row, st.popover("How", icon=":material/tune:"):
@@ -56,7 +58,7 @@ def narrow() -> tuple[Scope, Over] | None:
                                     help="How the figures would move with other prompts judged by the same people, or with other people too.")  # fmt: skip
         apart = st.toggle("Tell temperatures apart", key="ranking apart",
                           help="One model at two temperatures then counts as two.", **KEPT)  # fmt: skip
-    return Scope(*chosen, ties, apart), over
+    return Scope(chosen.campaign_id, chosen.category, chosen.kinds, ties, apart), over
 
 
 def nothing(found: Comparisons, may_generate: bool) -> None:

@@ -1,13 +1,11 @@
 """Timeline: how annotations and preferences went over time, what is behind each point, and the history to search."""
 
-from typing import Any
-
 import streamlit as st
 
 from core.held_out import UNITS
 from core.timeline import MEASURES, SPLITS, Measure, Split
 from pages._history import history
-from pages._narrowed import Narrowed, narrowed
+from pages._scope import KEPT, Scope, narrow, row
 from pages._session import read, require
 from pages._timeline import models, over_time
 from pages._trend import NAMES, chosen, drawn
@@ -27,7 +25,6 @@ APART: dict[Split, str] = {
     "model": "By model",
     "annotator": "By annotator",
 }
-KEPT: dict[str, Any] = {"persist_state": "session"}
 
 
 def main() -> None:
@@ -35,16 +32,15 @@ def main() -> None:
     st.title("Timeline", anchor=False)
     view = st.segmented_control("View", ["Trends", "History"], default="Trends", required=True, key="timeline view",
                                 label_visibility="collapsed", **KEPT)  # fmt: skip
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     if view == "History":
-        history(row)
+        history(row())
         return
-    scope = narrowed(row, "timeline", "Trends begin with the first annotation.")
+    scope = narrow("timeline", "Trends begin with the first annotation.")
     if scope is not None:
         trends(scope)
 
 
-def trends(scope: Narrowed) -> None:
+def trends(scope: Scope) -> None:
     """A measure over time, and the annotations behind a point of it."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         measure = st.segmented_control("Show", MEASURES, default="count", required=True, key="timeline measure",

@@ -38,6 +38,7 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, object]]] = {
     ("DELETE", "/adjudications/{resolution_id}"): ("lead", {}),
     ("GET", "/metrics"): ("researcher", {}),
     ("GET", "/metrics/ranking"): ("researcher", {}),
+    ("GET", "/metrics/timeline"): ("researcher", {}),
     ("GET", "/metrics/bias"): ("researcher", {}),
     ("GET", "/metrics/annotators"): ("researcher", {}),
     ("GET", "/export/rlhf"): ("researcher", {}),

@@ -352,6 +352,33 @@ def test_ranking(client: httpx.Client) -> None:
     assert client.get("/metrics/ranking", params={"control": "length"}).status_code == 422
 
 
+def test_timeline(client: httpx.Client) -> None:
+    lines = ["prompt,response_a,response_b,annotator,choice,category,model_a,model_b,submitted_at"]
+    for i in range(20):
+        choice, day = "a" if i % 4 else "b", f"2026-03-{2 + 7 * (i % 2):02}T10:00:00Z"
+        lines.append(f"timeline {i},a longer answer,short,Tim,{choice},timeline,large,small,{day}")
+    upload(client, "t.csv", "\n".join(lines).encode(), format="annotated")
+    query = {"category": "timeline", "unit": "week"}
+    found = client.get("/metrics/timeline", params=query).json()
+    assert found == {
+        "windows": ["2026-03-02T00:00:00Z", "2026-03-09T00:00:00Z"],
+        "groups": [{"name": "All", "counts": [10, 10], "shares": None}],
+    }
+    (longer,) = client.get("/metrics/timeline", params={**query, "measure": "longer"}).json()["groups"]
+    assert [(one["value"], one["n"]) for one in longer["shares"]] == [(0.5, 10), (1.0, 10)]
+    assert longer["shares"][0]["low"] < 0.5 < longer["shares"][0]["high"]
+    wins = client.get("/metrics/timeline", params={**query, "measure": "wins", "split": "model"}).json()
+    assert {one["name"]: [e["value"] for e in one["shares"]] for one in wins["groups"]} == {
+        "large": [0.5, 1.0], "small": [0.5, 0.0],
+    }  # fmt: skip
+    whose = client.get("/metrics/timeline", params={**query, "measure": "wins"})
+    assert whose.status_code == 422 and "Whose wins?" in whose.json()["detail"]
+    nothing = client.get("/metrics/timeline", params={"category": "no such", "measure": "left"}).json()
+    assert nothing["groups"] == []
+    assert client.get("/metrics/timeline", params={"campaign": "c_none"}).status_code == 404
+    assert client.get("/metrics/timeline", params={"unit": "century"}).status_code == 422
+
+
 def test_bias_and_annotators(client: httpx.Client) -> None:
     lines = ["pair_id,prompt,response_a,response_b,annotator,choice,category,seconds"]
     for pair in range(30):

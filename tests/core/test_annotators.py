@@ -22,6 +22,7 @@ def panel_of(seed: int, pairs: int = 300) -> Judgements:
     )
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_small_team_by_hand() -> None:
     judged = judgements(
         ("p1", "ann", "a", 1, 10.0), ("p1", "bob", "a", 1, 0.5), ("p1", "cat", "b", -1, 30.0),

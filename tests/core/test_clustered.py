@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from statsmodels.stats.sandwich_covariance import cov_cluster, cov_cluster_2groups
 
 from core import clustered
-from core.clustered import FEW, Clusters
+from core.agreement import proportion
+from core.clustered import FEW, ONE_PROMPT, Clusters
 
 RNG = np.random.default_rng(5)
-N = 600
+N, RUNS = 600, 1000
 PROMPT, ANNOTATOR = RNG.integers(0, 40, N), RNG.integers(0, 15, N)
 OF = Clusters(PROMPT, ANNOTATOR)
 X = np.column_stack([RNG.choice([-1.0, 1.0], N), RNG.normal(size=N) + RNG.normal(size=40)[PROMPT]])
@@ -55,10 +56,10 @@ def test_a_share_is_wilsons_on_the_effective_sample_size() -> None:
     fitted = sm.OLS(Y, np.ones(N)).fit()
     variance = (
         two_way(*cov_cluster_2groups(fitted, PROMPT, ANNOTATOR))[0]
-        * (2.144786687916928 / 1.959963984540054) ** 2
+        * (2.144786687916928 / 1.9639322489452784) ** 2
     )
     p = Y.mean()
-    effective = p * (1 - p) / variance
+    effective = N / (N - 1) * p * (1 - p) / variance
     low, high = sm.stats.proportion_confint(p * effective, effective, method="wilson")
     found = clustered.share(Y, OF, "")
     assert (found.value, found.n) == (pytest.approx(p), N)
@@ -118,3 +119,47 @@ def test_names_and_order_do_not_matter_and_the_interval_holds_the_share(
         assert ours == (None if theirs is None else pytest.approx(theirs))
     if found.low is not None:
         assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_without_clusters_it_is_wilsons_interval() -> None:
+    value = np.array([1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0])
+    (found,) = clustered.shares(value, np.zeros(8, int), 1, np.arange(8), "")
+    wilson = proportion(6, 8)
+    assert (found.value, found.n) == (0.75, 8)
+    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high))
+
+
+def test_judgements_that_repeat_each_other_count_once() -> None:
+    value = np.repeat(np.array([1.0, 0.0] * 10), 5)
+    cluster = np.repeat(np.arange(20), 5)
+    (found,) = clustered.shares(value, np.zeros(100, int), 1, cluster, "")
+    alone = proportion(10, 20)
+    assert found.n == 100
+    assert found.low == pytest.approx(alone.low, abs=0.03)
+
+
+def test_where_all_say_the_same_the_clusters_count() -> None:
+    (found,) = clustered.shares(np.ones(100), np.zeros(100, int), 1, np.repeat(np.arange(20), 5), "")
+    assert (found.value, found.low, found.high) == (1.0, proportion(20, 20).low, 1.0)
+
+
+def test_an_empty_cell_and_a_cell_of_one_cluster_say_why() -> None:
+    none, one = clustered.shares(np.array([1.0, 0.0]), np.array([1, 1]), 2, np.array([0, 0]), "Nothing.")
+    assert (none.value, none.n) == (None, 0) and none.reason == "Nothing."
+    assert (one.value, one.low, one.n) == (0.5, None, 2) and one.reason == ONE_PROMPT
+
+
+@pytest.mark.parametrize(("p", "together"), [(0.5, 0.5), (0.8, 0.3), (0.65, 0.0)])
+def test_the_interval_covers_the_truth_where_judgements_of_a_cluster_go_together(
+    p: float, together: float
+) -> None:
+    """Each cell is a run: 60 clusters of 1 to 9 judgements, each following its cluster's own coin with probability ``together``."""
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(1, 10, RUNS * 60)
+    cluster = np.repeat(np.arange(RUNS * 60), sizes)
+    cell = cluster // 60
+    coin = rng.random(RUNS * 60)[cluster]
+    draw = np.where(rng.random(len(cluster)) < together, coin, rng.random(len(cluster)))
+    found = clustered.shares((draw < p) * 1.0, cell, RUNS, cluster, "")
+    covered = np.mean([e.low <= p <= e.high for e in found])
+    assert 0.93 <= covered <= 0.97

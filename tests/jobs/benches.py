@@ -39,7 +39,7 @@ def until(what: Callable[[], object], bench: Workbench | None = None, seconds: f
         assert time.monotonic() < end, "it did not happen"
         if bench:
             ingest.advance(bench)
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def ended(bench: Workbench, job: JobRow, seconds: float = 120) -> tuple[JobRow, Status]:

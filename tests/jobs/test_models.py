@@ -137,7 +137,7 @@ def test_a_reward_model_from_the_sample_project(bench: Workbench) -> None:
     table = learning.freeze(bench.store, policy=SIMULATED).table
     write = models.training(table, "helpful")
     job = ingest.start(bench, train_reward.KIND, "helpful", "ann", None, train_reward.arguments(), write)
-    row, status = ended(bench, job, seconds=90)
+    row, status = ended(bench, job, seconds=300)
     assert row.state == "done", (status.reason, ingest.run_of(bench, job).log())
     (model,) = registry.listed(bench.store)
     assert (model.method, model.version) == ("sbert", "1.0.0")

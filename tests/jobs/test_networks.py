@@ -28,7 +28,7 @@ def trained(bench: Workbench, **settings: Any) -> tuple[Run, Rows, registry.Mode
     job = learning.start_training(
         bench, "helpful", "ann", policy=Policy(simulated=True), **{**QUICK, **settings}
     )
-    row, status = ended(bench, job, seconds=120)
+    row, status = ended(bench, job, seconds=300)
     run = ingest.run_of(bench, job)
     assert row.state == "done", (status.reason, run.log())
     [model] = [model for model in registry.listed(bench.store) if model.job_id == job.id]
@@ -85,7 +85,7 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(
     """Killed in its second fit; before it is started again a byte of the checkpoint is changed, and changed back."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     load_sample(bench.store, bench.desks, "test")
-    chosen: dict[str, Any] = {**QUICK, "epochs": 12, "trained": 1, "batch": 8, "patience": 12}
+    chosen: dict[str, Any] = {**QUICK, "epochs": 8, "trained": 1, "batch": 8, "patience": 8}
     simulated, encoder = Policy(simulated=True), str(write_encoder(tmp_path / "encoder"))
     job = learning.start_training(bench, "x", "ann", policy=simulated, model=encoder, **chosen)
     run = ingest.run_of(bench, job)
@@ -93,7 +93,7 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(
     def steps(fit: str | None) -> list[int]:
         return [e["step"] for e in read_lines(run.events_file) if "loss" in e and e.get("fit") == fit]
 
-    until(lambda: len(steps(ALL)) > 40 or run.result(), seconds=120)
+    until(lambda: len(steps(ALL)) > 15 or run.result(), seconds=300)
     process = run.process()
     assert process is not None
     process.kill()
@@ -110,7 +110,7 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(
     weights.write_bytes(right)
 
     ingest.resume(bench, job, "ann")
-    row, status = ended(bench, job, seconds=120)
+    row, status = ended(bench, job, seconds=300)
     assert row.state == "done", status.reason
     assert steps(None) == before, "the first fit was done"
     again = steps(ALL)[last:]

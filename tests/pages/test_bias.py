@@ -126,3 +126,13 @@ def test_it_narrows_to_a_category(sample: Workbench) -> None:
     at = opened(category="coding")
     expected = bias.effects(judgements(sample.store, category="coding"))["left"].share
     assert told(expected) in shown(at)
+
+
+def test_names_hidden_on_the_annotators_page_are_hidden_here(visit: Visit, sample: Workbench) -> None:
+    at = visit("bias")
+    at.segmented_control(key="bias view").set_value("By annotator").run()
+    assert "Simulated 1" in str(at.get("plotly_chart")[0].proto)
+    at.toggle(key="annotators hidden").set_value(True).run()
+    assert not at.exception
+    drawn = str(at.get("plotly_chart")[0].proto)
+    assert "Simulated 1" not in drawn and "Annotator 1" in drawn

@@ -42,7 +42,7 @@ LATER = [
 """Judgements by people of pairs that came after the training."""
 
 
-def advanced(bench: Workbench, seconds: float = 120) -> None:
+def advanced(bench: Workbench, seconds: float = 300) -> None:
     """Look after the jobs, as the app's thread does, until all have ended well."""
     until = time.monotonic() + seconds
     while any(not job.ingested for job, _ in ingest.listed(bench)):

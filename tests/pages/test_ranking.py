@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 from core.importing import read_judgements
 from core.ranking import Comparisons, head_to_head, rank
 from pages import _strengths
-from storage import campaigns, judged, pairs
+from storage import campaigns, pairs
+from storage.judgements import listed, style_differences
 from storage.workbench import Workbench
 from tests.pages.conftest import Visit
 
@@ -49,8 +50,8 @@ def chosen(at: AppTest, key: str, value: Any) -> AppTest:
 
 
 def table(bench: Workbench, **how: Any) -> Comparisons:
-    found = Comparisons.of(judged.listed(bench.store), **how)
-    return found.with_style(judged.style_differences(bench.store, found.pair))
+    found = Comparisons.of(listed(bench.store), **how)
+    return found.with_style(style_differences(bench.store, found.pair))
 
 
 def test_an_empty_campaign_says_what_a_ranking_needs(visit: Visit) -> None:

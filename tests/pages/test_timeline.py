@@ -8,7 +8,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.importing import read_judgements
 from core.timeline import timeline
-from storage import campaigns, judged, pairs
+from pages._scope import Scope
+from storage import campaigns, pairs
+from storage.judgements import listed
 from storage.workbench import Workbench
 from tests.pages.conftest import Visit
 
@@ -62,7 +64,7 @@ def test_every_measure_draws_the_sample_in_every_way(sample: Workbench, visit: V
 def test_a_point_leads_to_the_annotations_behind_it_and_to_the_pair(weeks: Workbench, visit: Visit) -> None:
     at = visit("timeline")
     box = behind(at)
-    found = timeline(judged.listed(weeks.store), "count")
+    found = timeline(listed(weeks.store), "count")
     assert len(box.options) == len(found.starts) == 9
     assert box.options[1] == f"{found.starts[1]} · {found.counts()[0, 1]} annotations"
     box.select_index(1).run()
@@ -71,7 +73,7 @@ def test_a_point_leads_to_the_annotations_behind_it_and_to_the_pair(weeks: Workb
     days = {stamp.date() for stamp in shown["submitted_at"]}
     assert min(days) >= found.starts[1].astype(object) and max(days) < found.starts[2].astype(object)
     assert shown["submitted_at"].is_monotonic_decreasing
-    key = f"timeline figure {(campaigns.first(weeks.store).id, None, ())} count [0] {len(found.starts)} (0, 1) 0"
+    key = f"timeline figure {Scope(campaigns.first(weeks.store).id, None, 'keep', ())} count [0] {len(found.starts)} (0, 1) 0"
     at.session_state[key] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     at.run()
     assert not at.exception

@@ -74,7 +74,7 @@ def newest(bench: Workbench) -> tuple[JobRow, Status]:
 
 
 def ended(bench: Workbench, state: str = "done") -> None:
-    late = time.monotonic() + 120
+    late = time.monotonic() + 300
     while (now := newest(bench)[1]).state in ("queued", "running"):
         assert time.monotonic() < late, now
         time.sleep(0.1)

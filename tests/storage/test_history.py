@@ -18,9 +18,10 @@ from core.ranking import Comparisons, rank
 from core.records import Judgement, Pair, Parsed, Prompt, Response
 from core.surface import STYLE, style
 from core.timeline import timeline
-from storage import campaigns, history, judged, pairs, people
+from storage import campaigns, history, pairs, people
 from storage.desk import Desks
 from storage.history import Filter
+from storage.judgements import listed, style_differences
 from storage.store import Store
 from storage.tables import CampaignRow
 from tests.storage.conftest import MakeCampaign, MakePairs
@@ -36,7 +37,7 @@ def put(store: Store, desks: Desks, *judgements: Judgement, campaign: CampaignRo
 
 
 def rows(store: Store, **narrowed: object) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = judged.listed(store, **narrowed).to_pylist()  # type: ignore[arg-type]
+    found: list[dict[str, object]] = listed(store, **narrowed).to_pylist()  # type: ignore[arg-type]
     return found
 
 
@@ -60,13 +61,13 @@ def test_a_judgement_comes_with_what_it_is_about(store: Store, desks: Desks) -> 
     assert rows(store, campaign_id="c_none") == []
 
     place = np.array([second["pair"], first["pair"], second["pair"]])
-    found = judged.style_differences(store, place)
+    found = style_differences(store, place)
     assert found.shape == (3, len(STYLE))
     assert found[0] == pytest.approx(np.subtract(style("Because."), style(LONG)))
     assert (found[0] == found[2]).all() and found[1] == pytest.approx(
         np.subtract(style("So."), style("Thus."))
     )
-    assert judged.style_differences(store, place[:0]).shape == (0, len(STYLE))
+    assert style_differences(store, place[:0]).shape == (0, len(STYLE))
 
 
 def test_models_at_two_temperatures_can_be_told_apart(store: Store, desks: Desks) -> None:
@@ -107,7 +108,7 @@ def test_two_annotators_of_one_name_stay_two(store: Store, desks: Desks, make_pa
     put(store, desks, Judgement(one, "ann", "a"), Judgement(other, "bob", "b"))
     with store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE annotator SET name = 'Sam'")
-    table = judged.listed(store)
+    table = listed(store)
     assert table["annotator"].to_pylist() == ["Sam", "Sam"]
     assert timeline(table, "count", "annotator").names == ["Sam", "Sam"]
     assert sorted(Comparisons.of(table).annotator) == [0, 1]
@@ -158,9 +159,9 @@ def project(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def test_ukp_is_read_whole_and_quickly(project: Store, shared_data: Path) -> None:
     started = time.process_time()
-    table = judged.listed(project)
+    table = listed(project)
     found = Comparisons.of(table)
-    found = found.with_style(judged.style_differences(project, found.pair))
+    found = found.with_style(style_differences(project, found.pair))
     ranking = rank(found, control=True)
     over_time = timeline(table, "longer")
     over_time.shares([0])
