@@ -11,16 +11,14 @@ from api.annotations import (
     Annotation,
     AnnotationPage,
     Change,
+    HeldPair,
     ListedAnnotation,
-    ShownPrompt,
-    ShownResponse,
     Undone,
-    card_of,
     decoded,
+    held,
     shown,
 )
 from api.models import InCampaign, InCategory, Limit, Name, Offset, problems
-from api.prompts import turns
 from core.adjudication import LEAST, Order
 from storage import adjudication, annotations, campaigns
 from storage.workbench import workbench
@@ -39,18 +37,9 @@ class Disputed(BaseModel):
     open: int
 
 
-class PairToSettle(BaseModel):
+class PairToSettle(HeldPair):
     """A disputed pair held for you until ``expires_at``, without the votes; show the response named by ``left`` on the left."""
 
-    status: Literal["pair"] = "pair"
-    lease_id: str
-    pair_id: str
-    campaign: str
-    prompt: ShownPrompt
-    response_a: ShownResponse
-    response_b: ShownResponse
-    left: Literal["a", "b"]
-    expires_at: datetime
     disputed: Disputed
 
 
@@ -94,18 +83,7 @@ def next_disputed(
     counts = Disputed(resolved=docket.resolved, own=docket.own, passed=docket.passed, held=docket.held, open=len(docket.open))  # fmt: skip
     if lease is None:
         return NoneOpen(campaign=campaign_id, disputed=counts)
-    card = card_of(lease.pair_id)
-    return PairToSettle(
-        lease_id=lease.id,
-        pair_id=lease.pair_id,
-        campaign=campaign_id,
-        prompt=ShownPrompt(id=card.prompt.id, text=card.prompt.text, messages=turns(card.prompt)),
-        response_a=ShownResponse(id=card.a.id, text=card.a.text),
-        response_b=ShownResponse(id=card.b.id, text=card.b.text),
-        left="a" if lease.a_left else "b",
-        expires_at=lease.expires_at,
-        disputed=counts,
-    )
+    return PairToSettle(**held(lease, campaign_id), disputed=counts)
 
 
 @router.post("", status_code=201, responses=problems(404, 409))

@@ -14,7 +14,7 @@ from api.access import identify
 from api.models import Body, InCampaign, Limit, Name, Offset, Text, problems
 from api.prompts import ChatMessage, turns
 from core.judging import InvalidJudgement, Verdict
-from core.queueing import NotAccepted, Nothing
+from core.queueing import Lease, NotAccepted, Nothing
 from core.records import Choice
 from storage import annotations, campaigns
 from storage.cards import Card
@@ -54,7 +54,7 @@ class ShownResponse(BaseModel):
     text: str
 
 
-class PairToJudge(BaseModel):
+class HeldPair(BaseModel):
     """A pair held for you until ``expires_at``; show the response named by ``left`` on the left."""
 
     status: Literal["pair"] = "pair"
@@ -66,6 +66,11 @@ class PairToJudge(BaseModel):
     response_b: ShownResponse
     left: Literal["a", "b"]
     expires_at: datetime
+
+
+class PairToJudge(HeldPair):
+    """A pair held for you until ``expires_at``; show the response named by ``left`` on the left."""
+
     progress: Progress
 
 
@@ -192,23 +197,25 @@ def _next(request: Request, campaign: str | None, annotator: str | None) -> Resp
     done, wanted = desk.progress()
     progress = Progress(done=done, wanted=wanted)
     if not isinstance(found, Nothing):
-        card = card_of(found.pair_id)
-        return _json(
-            PairToJudge(
-                lease_id=found.id,
-                pair_id=found.pair_id,
-                campaign=campaign_id,
-                prompt=ShownPrompt(id=card.prompt.id, text=card.prompt.text, messages=turns(card.prompt)),
-                response_a=ShownResponse(id=card.a.id, text=card.a.text),
-                response_b=ShownResponse(id=card.b.id, text=card.b.text),
-                left="a" if found.a_left else "b",
-                expires_at=found.expires_at,
-                progress=progress,
-            )
-        )
+        return _json(PairToJudge(**held(found, campaign_id), progress=progress))
     if found.held:
         return _json(Wait(campaign=campaign_id, held=found.held, until=found.until, progress=progress))
     return _json(Done(campaign=campaign_id, progress=progress))
+
+
+def held(lease: Lease, campaign_id: str) -> dict[str, Any]:
+    """The fields of a HeldPair."""
+    card = card_of(lease.pair_id)
+    return {
+        "lease_id": lease.id,
+        "pair_id": lease.pair_id,
+        "campaign": campaign_id,
+        "prompt": ShownPrompt(id=card.prompt.id, text=card.prompt.text, messages=turns(card.prompt)),
+        "response_a": ShownResponse(id=card.a.id, text=card.a.text),
+        "response_b": ShownResponse(id=card.b.id, text=card.b.text),
+        "left": "a" if lease.a_left else "b",
+        "expires_at": lease.expires_at,
+    }
 
 
 @router.post(

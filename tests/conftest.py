@@ -14,7 +14,8 @@ COSTLY = {"browser", "learned", "project", "trained"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, those that share a costly fixture go to one."""
+    """Where several processes share the tests, those that share a costly fixture go to one, and no slow one comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         if shared := COSTLY.intersection(getattr(item, "fixturenames", ())):
             group = "learned" if "learned" in shared else item.path.stem
