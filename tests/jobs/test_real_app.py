@@ -1,5 +1,6 @@
 """The real app over HTTP with a job under way: killed, started again, and never loading what only jobs need."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from storage.store import Store, new_id
 from storage.tables import JobRow
 from storage.workbench import Workbench
 from tests.jobs.benches import until
-from tests.providers.llm_server import LlmServer, Reply, serving
+from tests.providers.llm_server import LlmServer, Received, Reply, serving
 from tests.serving import Server, serve
 
 PASSWORD = "correct horse battery"
@@ -30,10 +31,22 @@ N = 120
 
 
 @pytest.fixture
-def provider() -> Iterator[LlmServer]:
+def go() -> threading.Event:
+    """Until it is set, the provider answers no more than the first half of what it is asked."""
+    return threading.Event()
+
+
+@pytest.fixture
+def provider(go: threading.Event) -> Iterator[LlmServer]:
+    def answer(asked: Received) -> Reply:
+        if len(server.received) > N:
+            go.wait(300)
+        return Reply(f"At {asked.body['temperature']} on {asked.prompt}")
+
     with serving() as server:
-        server.otherwise = lambda r: Reply(f"At {r.body['temperature']} on {r.prompt}", pause=0.1)
+        server.otherwise = answer
         yield server
+        go.set()
 
 
 def opened(folder: Path) -> Workbench:
@@ -42,7 +55,7 @@ def opened(folder: Path) -> Workbench:
 
 
 def test_an_app_killed_with_a_job_under_way_loses_nothing_and_asks_nothing_twice(
-    tmp_path: Path, provider: LlmServer
+    tmp_path: Path, provider: LlmServer, go: threading.Event
 ) -> None:
     bench = opened(tmp_path)
     campaign = campaigns.first(bench.store)
@@ -63,6 +76,7 @@ def test_an_app_killed_with_a_job_under_way_loses_nothing_and_asks_nothing_twice
         until(lambda: answered() > 4)
         server.process.kill()
     assert answered() < N and run.process() is not None
+    go.set()
     with serve(tmp_path, **keys):
         until(lambda: run.result())
     bench = opened(tmp_path)

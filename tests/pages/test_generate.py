@@ -33,7 +33,7 @@ def button(at: AppTest, label: str):  # type: ignore[no-untyped-def]
     return next(one for one in at.button if one.label.startswith(label))
 
 
-def finished(bench: Workbench, *, state: str = "done", seconds: float = 60) -> None:
+def finished(bench: Workbench, *, state: str = "done", seconds: float = 300) -> None:
     """Wait until the latest job has ended, then take it in as the app's thread does."""
     until = time.monotonic() + seconds
     while ingest.listed(bench)[0][1].state in ("queued", "running"):
