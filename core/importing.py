@@ -80,7 +80,9 @@ class PairColumns:
     submitted_at: str | None = None
 
 
-class _RowError(ValueError):
+class RowError(ValueError):
+    """A row that is not one; ``field`` is the column, None where the whole row is meant."""
+
     def __init__(self, field: str | None, reason: str) -> None:
         self.field, self.reason = field, reason
 
@@ -130,12 +132,12 @@ def read_prompts(rows: Rows, mapping: PromptColumns, default_category: str = "ge
         attributes = {name: _attribute(row, name) for name in mapping.attributes}
         return Prompt(
             _messages(value, mapping.prompt),
-            _name(row, mapping.category) or default_category,
+            name_of(row, mapping.category) or default_category,
             _tags(row, mapping.tags),
             {name: text for name, text in attributes.items() if text is not None},
         )
 
-    return _read_each(rows, read)
+    return read_each(rows, read)
 
 
 def read_pairs(
@@ -176,13 +178,13 @@ def read_pairs(
         def read(row: Row) -> Pair:
             messages, chosen, rejected = split(row)
             _refuse_identical(chosen, rejected)
-            prompt = Prompt(messages, _name(row, "category") or default_category)
-            name = _name(row, "pair_id")
+            prompt = Prompt(messages, name_of(row, "category") or default_category)
+            name = name_of(row, "pair_id")
             if chosen.id(prompt.id) < rejected.id(prompt.id):
                 return pairs.labelled(Pair(prompt, chosen, rejected, name, "a"))
             return pairs.labelled(Pair(prompt, rejected, chosen, name, "b"))
 
-    return _read_each(rows, read)
+    return read_each(rows, read)
 
 
 def read_judgements(
@@ -206,19 +208,19 @@ def read_judgements(
     pairs = _Pairs(found.pair_id)
 
     def read(row: Row) -> Judgement:
-        annotator = _name(row, found.annotator)
+        annotator = name_of(row, found.annotator)
         if annotator is None:
-            raise _RowError(found.annotator, "is missing or empty")
+            raise RowError(found.annotator, "is missing or empty")
         choice = _choice(row, found.choice)
         if choice is None:
-            raise _RowError(found.choice, f"is missing or empty; it is one of {', '.join(CHOICES)}")
+            raise RowError(found.choice, f"is missing or empty; it is one of {', '.join(CHOICES)}")
         confidence, reason = _confidence(row, found.confidence), _optional_text(row, found.reason)
-        seconds, submitted_at = _seconds(row, found.seconds), _moment(row, found.submitted_at)
+        seconds, submitted_at = _seconds(row, found.seconds), moment_of(row, found.submitted_at)
         pair, swapped = pairs.add(_mapped_pair(row, found, default_category))
         choice = _SWAPPED.get(choice, choice) if swapped else choice
         return Judgement(pair, annotator, choice, confidence, reason, seconds, submitted_at)
 
-    return _read_each(rows, read)
+    return read_each(rows, read)
 
 
 class _Pairs:
@@ -251,21 +253,22 @@ class _Pairs:
         label = _SWAPPED.get(pair.label, pair.label) if swapped else pair.label
         return first if first.label == label else replace(first, label=label)
 
-    def _conflict(self, pair: Pair, part: str) -> _RowError:
+    def _conflict(self, pair: Pair, part: str) -> RowError:
         known = f"{pair.external_id!r} is used earlier in the file with another {part}"
-        return _RowError(self._id_column, f"{known}: give each pair its own id")
+        return RowError(self._id_column, f"{known}: give each pair its own id")
 
 
 def _same(one: Response, other: Response) -> bool:
     return one.text == other.text and (None in (one.model, other.model) or one.model == other.model)
 
 
-def _read_each(rows: Rows, read: Callable[[Row], T]) -> Parsed[T]:
+def read_each(rows: Rows, read: Callable[[Row], T]) -> Parsed[T]:
+    """What ``read`` makes of each row; one at which it raises RowError is refused."""
     parsed: Parsed[T] = Parsed([], [])
     for number, row in rows:
         try:
             parsed.rows.append((number, read(row)))
-        except _RowError as error:
+        except RowError as error:
             parsed.refused.append(Refusal(number, error.field, error.reason))
         except RecursionError:
             parsed.refused.append(Refusal(number, None, "nested too deeply"))
@@ -309,23 +312,24 @@ def _given(row: Row, column: str | None) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def _text(value: object, field: str | None) -> str:
+def text_of(value: object, field: str | None) -> str:
+    """The value, if it is a text that can be kept. Raises RowError."""
     if value is None:
-        raise _RowError(field, "is missing")
+        raise RowError(field, "is missing")
     if not isinstance(value, str):
-        raise _RowError(field, f"is {kind_of(value)}; text is needed")
+        raise RowError(field, f"is {kind_of(value)}; text is needed")
     if not value or value.isspace():
-        raise _RowError(field, "is empty")
+        raise RowError(field, "is empty")
     if len(value) > MAX_TEXT:
-        raise _RowError(field, f"has {len(value):,} characters; at most {MAX_TEXT:,} are taken")
+        raise RowError(field, f"has {len(value):,} characters; at most {MAX_TEXT:,} are taken")
     if reason := forbidden(value):
-        raise _RowError(field, reason)
+        raise RowError(field, reason)
     return value
 
 
 def _optional_text(row: Row, column: str | None) -> str | None:
     value = _given(row, column)
-    return None if value is None else _text(value, column)
+    return None if value is None else text_of(value, column)
 
 
 def _short(value: object, field: str | None) -> str:
@@ -334,13 +338,14 @@ def _short(value: object, field: str | None) -> str:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    text = _text(value, field).strip()
+    text = text_of(value, field).strip()
     if len(text) > MAX_NAME:
-        raise _RowError(field, f"has {len(text):,} characters; at most {MAX_NAME} are taken")
+        raise RowError(field, f"has {len(text):,} characters; at most {MAX_NAME} are taken")
     return text
 
 
-def _name(row: Row, column: str | None) -> str | None:
+def name_of(row: Row, column: str | None) -> str | None:
+    """The short text in a column, None where it is blank. Raises RowError."""
     value = _given(row, column)
     return None if value is None else _short(value, column)
 
@@ -352,7 +357,7 @@ def _tags(row: Row, column: str | None) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [tag for tag in re.split("[,;]", value) if tag.strip()]
     if not isinstance(value, list):
-        raise _RowError(
+        raise RowError(
             column, f"is {kind_of(value)}; a list, or text with commas between the tags, is needed"
         )
     return tuple(dict.fromkeys(_short(tag, column) for tag in value))
@@ -370,31 +375,31 @@ def _attribute(row: Row, column: str) -> str | None:
 def _messages(value: object, field: str) -> tuple[Message, ...]:
     """The prompt: text is one user message; a chat ends with the user's turn."""
     if not isinstance(value, list):
-        return (Message("user", _text(value, field)),)
+        return (Message("user", text_of(value, field)),)
     messages = _chat(value, field)
     if messages[-1].role != "user":
-        raise _RowError(field, f"ends with the {messages[-1].role}'s turn; a prompt ends with the user's")
+        raise RowError(field, f"ends with the {messages[-1].role}'s turn; a prompt ends with the user's")
     return messages
 
 
 def _chat(value: Sequence[object], field: str) -> tuple[Message, ...]:
     if not value:
-        raise _RowError(field, "is an empty list")
+        raise RowError(field, "is an empty list")
     messages = []
     for turn, message in enumerate(value, start=1):
         if not isinstance(message, dict):
-            raise _RowError(
+            raise RowError(
                 field, f"turn {turn} is {kind_of(message)}; a message with role and content is needed"
             )
         role = message.get("role")
         if role not in _ROLES:
-            raise _RowError(field, f"turn {turn}: role is {_shown(role)}; it is one of {', '.join(_ROLES)}")
+            raise RowError(field, f"turn {turn}: role is {_shown(role)}; it is one of {', '.join(_ROLES)}")
         try:
-            messages.append(Message(role, _text(message.get("content"), field)))
-        except _RowError as error:
-            raise _RowError(field, f"turn {turn}: content {error.reason}") from None
+            messages.append(Message(role, text_of(message.get("content"), field)))
+        except RowError as error:
+            raise RowError(field, f"turn {turn}: content {error.reason}") from None
     if (size := sum(len(m.content) for m in messages)) > MAX_TEXT:
-        raise _RowError(field, f"has {size:,} characters over its turns; at most {MAX_TEXT:,} are taken")
+        raise RowError(field, f"has {size:,} characters over its turns; at most {MAX_TEXT:,} are taken")
     return tuple(messages)
 
 
@@ -407,10 +412,11 @@ def _choice(row: Row, column: str | None) -> Choice | None:
         word = "tie" if word == "equal" else word
         if word in CHOICES:
             return word
-    raise _RowError(column, f"is {_shown(value)}; it is one of {', '.join(CHOICES)}")
+    raise RowError(column, f"is {_shown(value)}; it is one of {', '.join(CHOICES)}")
 
 
-def _number(row: Row, column: str | None, needed: str, fits: Callable[[float], bool]) -> float | None:
+def number_of(row: Row, column: str | None, needed: str, fits: Callable[[float], bool]) -> float | None:
+    """The number in a column, None where it is blank. Raises RowError, with what is ``needed``, unless it fits."""
     value = _given(row, column)
     if value is None:
         return None
@@ -418,19 +424,20 @@ def _number(row: Row, column: str | None, needed: str, fits: Callable[[float], b
         with suppress(ValueError, OverflowError):
             if fits(number := float(value)):
                 return number
-    raise _RowError(column, f"is {_shown(value)}; {needed} is needed")
+    raise RowError(column, f"is {_shown(value)}; {needed} is needed")
 
 
 def _confidence(row: Row, column: str | None) -> int | None:
-    number = _number(row, column, "a whole number from 1 to 5", lambda x: x in (1, 2, 3, 4, 5))
+    number = number_of(row, column, "a whole number from 1 to 5", lambda x: x in (1, 2, 3, 4, 5))
     return None if number is None else int(number)
 
 
 def _seconds(row: Row, column: str | None) -> float | None:
-    return _number(row, column, "a number of seconds, 0 or more,", lambda x: 0 <= x < math.inf)
+    return number_of(row, column, "a number of seconds, 0 or more,", lambda x: 0 <= x < math.inf)
 
 
-def _moment(row: Row, column: str | None) -> datetime | None:
+def moment_of(row: Row, column: str | None) -> datetime | None:
+    """The time in a column, UTC where it says no zone, None where it is blank. Raises RowError."""
     value = _given(row, column)
     if value is None:
         return None
@@ -438,21 +445,21 @@ def _moment(row: Row, column: str | None) -> datetime | None:
         with suppress(ValueError, OverflowError):
             moment = datetime.fromisoformat(str(value).strip())
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    raise _RowError(column, f"is {_shown(value)}; a time like 2026-01-31T13:23:06Z is needed")
+    raise RowError(column, f"is {_shown(value)}; a time like 2026-01-31T13:23:06Z is needed")
 
 
 def _mapped_pair(row: Row, columns: PairColumns, default_category: str, label: Choice | None = None) -> Pair:
     prompt = Prompt(
-        _messages(row.get(columns.prompt), columns.prompt), _name(row, columns.category) or default_category
+        _messages(row.get(columns.prompt), columns.prompt), name_of(row, columns.category) or default_category
     )
-    a = Response(_text(row.get(columns.response_a), columns.response_a), _name(row, columns.model_a))
-    b = Response(_text(row.get(columns.response_b), columns.response_b), _name(row, columns.model_b))
-    return Pair(prompt, a, b, _name(row, columns.pair_id), label)
+    a = Response(text_of(row.get(columns.response_a), columns.response_a), name_of(row, columns.model_a))
+    b = Response(text_of(row.get(columns.response_b), columns.response_b), name_of(row, columns.model_b))
+    return Pair(prompt, a, b, name_of(row, columns.pair_id), label)
 
 
 def _refuse_identical(one: Response, other: Response) -> None:
     if one.text.strip() == other.text.strip():
-        raise _RowError(None, "the two answers are identical")
+        raise RowError(None, "the two answers are identical")
 
 
 def _split_trl(row: Row) -> tuple[tuple[Message, ...], Response, Response]:
@@ -465,16 +472,16 @@ def _split_trl(row: Row) -> tuple[tuple[Message, ...], Response, Response]:
             same = _common(one, other)
             messages, one, other = one[:same], one[same:], other[same:]
             if not one and not other:
-                raise _RowError(None, "the two answers are identical")
+                raise RowError(None, "the two answers are identical")
             if not messages or messages[-1].role != "user":
-                raise _RowError(
+                raise RowError(
                     None, "chosen and rejected do not share a prompt that ends with the user's turn"
                 )
         return messages, _answer(one, "chosen"), _answer(other, "rejected")
-    chosen, rejected = _text(chosen, "chosen"), _text(rejected, "rejected")
+    chosen, rejected = text_of(chosen, "chosen"), text_of(rejected, "rejected")
     if prompt is None:
         if chosen == rejected:
-            raise _RowError(None, "the two answers are identical")
+            raise RowError(None, "the two answers are identical")
         same = _common(chosen, rejected)
         while same and chosen[same - 1].isalnum():
             same -= 1
@@ -482,9 +489,9 @@ def _split_trl(row: Row) -> tuple[tuple[Message, ...], Response, Response]:
             same -= 1
         prompt, chosen, rejected = chosen[:same], chosen[same:], rejected[same:]
         if not prompt.strip():
-            raise _RowError(None, "there is no prompt, and chosen and rejected begin differently")
+            raise RowError(None, "there is no prompt, and chosen and rejected begin differently")
     messages = _messages(prompt, "prompt")
-    return messages, Response(_text(chosen, "chosen")), Response(_text(rejected, "rejected"))
+    return messages, Response(text_of(chosen, "chosen")), Response(text_of(rejected, "rejected"))
 
 
 def _common(one: Sequence[object], other: Sequence[object]) -> int:
@@ -496,23 +503,23 @@ def _common(one: Sequence[object], other: Sequence[object]) -> int:
 
 def _answer(messages: tuple[Message, ...], field: str) -> Response:
     if len(messages) != 1:
-        raise _RowError(field, f"has {len(messages)} messages after the prompt; one answer is needed")
+        raise RowError(field, f"has {len(messages)} messages after the prompt; one answer is needed")
     if messages[0].role != "assistant":
-        raise _RowError(field, f"is answered by the {messages[0].role}; the assistant's message is needed")
+        raise RowError(field, f"is answered by the {messages[0].role}; the assistant's message is needed")
     return Response(messages[0].content)
 
 
 def _split_hh(row: Row) -> tuple[tuple[Message, ...], Response, Response]:
-    chosen, rejected = _text(row.get("chosen"), "chosen"), _text(row.get("rejected"), "rejected")
+    chosen, rejected = text_of(row.get("chosen"), "chosen"), text_of(row.get("rejected"), "rejected")
     if chosen == rejected:
-        raise _RowError(None, "the two answers are identical")
+        raise RowError(None, "the two answers are identical")
     turns, answer = _transcript(chosen, "chosen")
     others, other = _transcript(rejected, "rejected")
     if turns != others:
-        raise _RowError("rejected", "its prompt differs from that of chosen")
+        raise RowError("rejected", "its prompt differs from that of chosen")
     for field, text in (("chosen", answer), ("rejected", other)):
         if not text:
-            raise _RowError(field, "its answer is empty")
+            raise RowError(field, "its answer is empty")
     return _messages(turns, "chosen"), Response(answer), Response(other)
 
 
@@ -521,6 +528,6 @@ def _transcript(text: str, field: str) -> tuple[list[object], str]:
     before, *parts = _HH_TURN.split("\n\n" + text.lstrip())
     if before.strip() or len(parts) < 4 or parts[-2] != "Assistant":
         reason = "is not a transcript of Human and Assistant turns that ends with the Assistant's"
-        raise _RowError(field, reason)
+        raise RowError(field, reason)
     turns = zip(parts[:-2:2], parts[1:-2:2], strict=True)
     return [{"role": _HH_ROLE[name], "content": said.strip()} for name, said in turns], parts[-1].strip()

@@ -13,6 +13,7 @@ KINDS = {
     "train-reward": ("jobs.train_reward", "a reward model and vote predictor from preferences or ratings"),
     "calibrate": ("jobs.calibrate", "a model calibrated anew on other pairs"),
     "score": ("jobs.score", "rewards of answers, or probabilities of pairs"),
+    "drift": ("jobs.drift", "what changed between two windows: a map, clusters, tests"),
     "evaluate": ("jobs.evaluate", "how good a model is on labelled pairs or ratings"),
 }
 

@@ -17,7 +17,7 @@ from typing import cast
 
 from core.generation import Failure, Side
 from core.records import Pair, Parsed, Prompt, Refusal
-from jobs import generate_pairs, models
+from jobs import drift, drift_runs, generate_pairs, models
 from jobs.launcher import Launcher, State, Status
 from jobs.protocol import JobError, Row, Run
 from providers import environment
@@ -203,6 +203,8 @@ def _take(bench: Workbench, job: JobRow, run: Run, state: State) -> None:
         models.take_model(bench, job, run)
     elif state == "done" and job.kind == models.PROBES:
         models.take_probe(bench, job, run)
+    elif state == "done" and job.kind == drift.KIND:
+        drift_runs.take(bench, job, run)
 
 
 def _take_pairs(bench: Workbench, job: JobRow, run: Run) -> None:

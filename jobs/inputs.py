@@ -107,7 +107,7 @@ def preferences(run: Run, ties: Ties = "half") -> tuple[list[Preference], Row]:
         parsed = read_preferences(found, ties)
     except FileError as error:
         raise JobError(f"{run.inputs / PREFERENCES}: {error}") from None
-    return [pair for _, pair in parsed.rows], _left_out(run, parsed.refused)
+    return [pair for _, pair in parsed.rows], left_out(run, parsed.refused)
 
 
 def ratings(run: Run) -> tuple[list[Rating], Row]:
@@ -116,7 +116,7 @@ def ratings(run: Run) -> tuple[list[Rating], Row]:
         parsed = read_ratings(_frozen(run, RATINGS))
     except FileError as error:
         raise JobError(f"{run.inputs / RATINGS}: {error}") from None
-    return [rating for _, rating in parsed.rows], _left_out(run, parsed.refused)
+    return [rating for _, rating in parsed.rows], left_out(run, parsed.refused)
 
 
 def _frozen(run: Run, name: str) -> list[tuple[int, FileRow]]:
@@ -127,7 +127,8 @@ def _frozen(run: Run, name: str) -> list[tuple[int, FileRow]]:
     return list(enumerate(table.to_pylist(), start=1))
 
 
-def _left_out(run: Run, later: Sequence[Refusal]) -> Row:
+def left_out(run: Run, later: Sequence[Refusal] = ()) -> Row:
+    """How many rows of the file a run leaves out, and why."""
     reasons = Counter(str(row["reason"]) for row in read_lines(run.inputs / _REFUSED))
     reasons.update(refusal.reason for refusal in later)
     return {"count": reasons.total(), "reasons": dict(reasons.most_common(20))}

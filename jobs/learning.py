@@ -1,12 +1,17 @@
-"""Trainings, calibrations and evaluations on what people said, as a page or a route starts them."""
+"""Trainings, calibrations, evaluations and drift runs on what people said, as a page or a route starts them."""
 
+from dataclasses import asdict
 from typing import Literal
 
+from core.drift import ALPHA
 from core.labels import LOST, Policy
-from jobs import evaluate, ingest, models, train_reward
+from core.populations import Window
+from jobs import drift, evaluate, ingest, models, train_reward
 from jobs.protocol import JobError, Row
 from storage import campaigns, learning
+from storage import drift as drift_rows
 from storage import models as registry
+from storage.drift import Scope
 from storage.learning import Frozen, Report
 from storage.tables import JobRow
 from storage.workbench import Workbench
@@ -107,6 +112,56 @@ def start_on_model(
         write = models.evaluation(frozen.table, model.id)
     label = f"{model.name} {model.version} · {frozen.report.usable:,} pairs"
     return ingest.start(bench, kind, label, actor, campaign_id, told, write, priority, time_limit)
+
+
+def start_drift(
+    bench: Workbench,
+    scope: Scope,
+    windows: tuple[Window, Window],
+    actor: str,
+    *,
+    view: drift.View = "semantic",
+    seed: int = 0,
+    alpha: float = ALPHA,
+    priority: int = 0,
+    time_limit: float | None = None,
+) -> JobRow:
+    """Freeze a population in two windows, and queue a run that finds out what changed between them.
+
+    Its clusters keep the numbers that the latest run of the same population, campaign and view gave them. Raises JobError where a
+    window is empty, ValueError for windows or settings that cannot be, CampaignError and ModelError for what there is not.
+    """
+    if scope.campaign_id is not None:
+        campaigns.get(bench.store, scope.campaign_id)
+    policy = Policy(simulated=scope.simulated)
+    for model_id in filter(None, (scope.other_id, scope.model_id)):
+        policy = learning.policy_of(registry.lineage(bench.store, model_id).learnt)
+    frozen = drift_rows.freeze(bench.store, scope, windows, policy)
+    counts = [sum(side is after for side in frozen.table["after"].to_pylist()) for after in (False, True)]
+    for window, count in zip(windows, counts, strict=True):
+        if not count:
+            raise JobError(
+                f"Nothing of this population is in the window {window}: choose days on which there is something, or another population."
+            )
+    before = None
+    if previous := drift_rows.latest(bench.store, scope, view):
+        before = drift_rows.points(bench.store, previous.id), drift_rows.clusters(bench.store, previous.id)
+    told = drift.arguments(
+        view=view, seed=seed, alpha=alpha, next=previous.figures["next"] if previous else None,
+        windows=[str(window) for window in windows],
+    )  # fmt: skip
+    told |= {
+        "scope": asdict(scope),
+        "grouped": frozen.grouped,
+        "days": [{"first": str(window.first), "last": str(window.last)} for window in windows],
+    }
+    label = (
+        f"{scope.population.capitalize()} · {windows[0]} ({counts[0]:,}) against {windows[1]} ({counts[1]:,})"
+    )
+    return ingest.start(
+        bench, drift.KIND, label, actor, scope.campaign_id, told,
+        lambda run: drift.freeze(run, frozen.table, before), priority, time_limit,
+    )  # fmt: skip
 
 
 def _frozen(

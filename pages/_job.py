@@ -21,7 +21,7 @@ Listed = Sequence[tuple[JobRow, Status]]
 SHOWN = 8
 POLL_SECONDS = 1.0
 LOG_BYTES = 20_000
-POLLING = ("annotate", "generate", "train", "job_queue")
+POLLING = ("annotate", "generate", "train", "job_queue", "drift")
 """Pages with a fragment of their own that polls: a second one would be in its way."""
 BADGES = {
     "queued": (":material/schedule:", "gray"),
@@ -36,6 +36,7 @@ KINDS = {
     "calibrate": "Calibration",
     "evaluate": "Probe",
     "score": "Scoring",
+    "drift": "Drift",
 }
 UNITS = {"embedding": "texts embedded", "training": "steps"}
 ENDED = {
@@ -211,6 +212,8 @@ def progress(job: JobRow, status: Status, run: Run) -> str:
             )
     else:
         phase, _, fit = status.phase.partition(": ")
+        if status.total == 1 and phase:
+            return phase.capitalize()
         text = f"{status.done:,} of {status.total:,} {UNITS.get(phase, 'done')}"
         if fit:
             text += f" · {fit}"

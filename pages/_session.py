@@ -46,6 +46,7 @@ PAGES: dict[str, list[tuple[str, str, str, Role]]] = {
         ("alignment", "Alignment", "join_inner", "researcher"),
         ("predict", "Predict", "psychology_alt", "researcher"),
     ],
+    "See": [("drift", "Drift", "compare_arrows", "researcher")],
     "Ship": [("export", "Export", "ios_share", "researcher")],
     "Guard": [("people", "People", "group", "admin"), ("audit", "Audit", "fact_check", "lead")],
 }

@@ -109,11 +109,26 @@ def _m004_adjudication(connection: Connection) -> None:
         )
 
 
+def _m005_drift(connection: Connection) -> None:
+    for statement in (
+        """CREATE TABLE drift (id TEXT PRIMARY KEY, campaign_id TEXT, population TEXT NOT NULL, view TEXT NOT NULL,
+           grouped TEXT NOT NULL, windows JSON NOT NULL, scope JSON NOT NULL, model_id TEXT, other_id TEXT, actor TEXT NOT NULL,
+           created_at TIMESTAMPTZ NOT NULL, figures JSON NOT NULL)""",
+        # No primary keys, as with predictions.
+        """CREATE TABLE drift_point (drift_id TEXT NOT NULL, id TEXT NOT NULL, after BOOLEAN NOT NULL, seen_at TIMESTAMPTZ,
+           x FLOAT NOT NULL, y FLOAT NOT NULL, cluster INTEGER NOT NULL, error FLOAT, gap FLOAT, flip FLOAT, pair_id TEXT)""",
+        """CREATE TABLE drift_cluster (drift_id TEXT NOT NULL, cluster INTEGER NOT NULL, name TEXT NOT NULL, n INTEGER NOT NULL,
+           x FLOAT NOT NULL, y FLOAT NOT NULL, centroid FLOAT[] NOT NULL)""",
+    ):
+        connection.execute(text(statement))
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _m001_first_floor,
     _m002_learning,
     _m003_choice_above_the_join,
     _m004_adjudication,
+    _m005_drift,
 )
 
 

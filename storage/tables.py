@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Double, Table, Text
+from sqlalchemy import ARRAY, JSON, Boolean, Column, DateTime, Double, Float, Integer, Table, Text
 from sqlmodel import Field, SQLModel
 
 
@@ -251,6 +251,59 @@ prediction = Table(
 """A model's word on a pair. ``split`` is train, calibration, test or probe; ``raw`` the reward logit of a less that of b;
 ``probability`` that a is preferred, calibrated; ``target`` what people said when it was made. It has no key, which would
 take memory for every row: the store writes and reads it in bulk."""
+
+
+class DriftRow(SQLModel, table=True):
+    """A finished drift run: its ``population`` (prompts, answers, pairs, errors) in two ``windows``, and what came out.
+
+    ``scope`` is what it was narrowed to, ``grouped`` what was taken to be alike (prompt or text), ``model_id`` the predictor whose errors
+    it has and ``other_id`` the one held against it.
+    """
+
+    __tablename__ = "drift"
+    id: str = Field(primary_key=True)
+    campaign_id: str | None = None
+    population: str
+    view: str
+    grouped: str
+    windows: list[dict[str, str]] = _json(list)
+    scope: dict[str, Any] = _json(dict)
+    model_id: str | None = None
+    other_id: str | None = None
+    actor: str
+    created_at: datetime = _time()
+    figures: dict[str, Any] = _json(dict)
+
+
+drift_point = Table(
+    "drift_point",
+    SQLModel.metadata,
+    Column("drift_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("after", Boolean, nullable=False),
+    Column("seen_at", DateTime(timezone=True)),
+    Column("x", Float, nullable=False),
+    Column("y", Float, nullable=False),
+    Column("cluster", Integer, nullable=False),
+    Column("error", Float),
+    Column("gap", Float),
+    Column("flip", Float),
+    Column("pair_id", Text),
+)
+"""A text on the map of a drift run, ``cluster`` -1 for none; no key, and written and read in bulk, as predictions are."""
+
+drift_cluster = Table(
+    "drift_cluster",
+    SQLModel.metadata,
+    Column("drift_id", Text, nullable=False),
+    Column("cluster", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("x", Float, nullable=False),
+    Column("y", Float, nullable=False),
+    Column("centroid", ARRAY(Float), nullable=False),
+)
+"""A cluster of a drift run: its name, its size, its middle on the map and among the vectors."""
 
 
 class AuditRow(SQLModel, table=True):

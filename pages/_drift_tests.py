@@ -1,0 +1,168 @@
+"""What the windows look like as a whole: global tests, labels, calibration, and the stream of errors."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.drift_figures import stream_figure
+from core.estimate import Estimate
+from pages._drift import mapped, p_value, share
+from pages._drift_clusters import signed
+from pages._report import plain
+from pages._session import read
+from storage.tables import DriftRow
+
+TESTS = {
+    "mmd": ("Texts, by their distances", "Maximum mean discrepancy: how far the two clouds of texts are apart (Gretton et al. 2012)."),
+    "classifier": ("Texts, by a classifier", "How well a classifier tells the windows apart on texts that it has not seen: the area "
+                   "under its ROC curve, 0.5 if it cannot (Lopez-Paz & Oquab 2017)."),
+    "labels": ("Labels", "The part of the judgements that would have to change for both windows to have the same shares (total variation)."),
+}  # fmt: skip
+LABELS = {"a": "A preferred", "b": "B preferred", "tie": "Tie", "both_bad": "Both bad", "split": "Split vote"}
+PLAIN: dict[str, Any] = {"config": {"displayModeBar": False}}
+
+
+def tests_view(run: DriftRow) -> None:
+    figures = run.figures
+    rows = [test(name, figures["tests"][name], figures["alpha"]) for name in TESTS]
+    rows.append(calibration_row(figures["calibration"], figures["alpha"]))
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={
+        "What": st.column_config.TextColumn(width=210),
+        "If nothing changed": st.column_config.TextColumn(help="It stays below this in 95 of 100 cases.", width=130),
+        "p": st.column_config.TextColumn(width=70),
+        "Found": st.column_config.TextColumn(width="large"),
+    })  # fmt: skip
+    st.caption(
+        "Texts and labels: by permutation, one text of each group of alike ones. "
+        + " ".join(about for _, about in TESTS.values())
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        labels(figures)
+    with right:
+        calibration(figures)
+    stream(run)
+
+
+def test(name: str, found: dict[str, Any], alpha: float) -> dict[str, str]:
+    figure = Estimate(**found["figure"])
+    if figure.value is None:
+        return {
+            "What": TESTS[name][0],
+            "Value": "–",
+            "If nothing changed": "–",
+            "p": "–",
+            "Found": figure.reason or "",
+        }
+    interval = "" if figure.low is None else f" ({figure.low:.3f} to {figure.high:.3f})"
+    return {
+        "What": TESTS[name][0],
+        "Value": f"{figure.value:.3f}{interval}",
+        "If nothing changed": f"below {found['limit']:.3f}",
+        "p": p_value(found["p_value"]),
+        "Found": verdict(found["p_value"], alpha),
+    }
+
+
+def calibration_row(found: dict[str, Any], alpha: float) -> dict[str, str]:
+    before, after = (Estimate(**found[f"gap_{part}"]) for part in ("before", "after"))
+    if before.value is None or after.value is None:
+        return {
+            "What": "Calibration",
+            "Value": "–",
+            "If nothing changed": "–",
+            "p": "–",
+            "Found": found["reason"] or "",
+        }
+    told = found["reason"] or verdict(found["p_value"], alpha)
+    change = f"{after.value - before.value:+.3f}"
+    return {
+        "What": "Calibration",
+        "Value": change,
+        "If nothing changed": "–",
+        "p": p_value(found["p_value"]),
+        "Found": told,
+    }
+
+
+def verdict(p: float | None, alpha: float) -> str:
+    if p is None:
+        return "–"
+    return "The windows differ." if p <= alpha else "No evidence that the windows differ."
+
+
+def labels(figures: dict[str, Any]) -> None:
+    st.subheader("Labels", anchor=False)
+    found = figures["labels"]
+    if not found:
+        st.caption("No judgement belongs to these texts: choose the population of pairs.")
+        return
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Label": [LABELS.get(one["label"], plain(one["label"])) for one in found],
+                "Before": [share(Estimate(**one["before"])) for one in found],
+                "After": [share(Estimate(**one["after"])) for one in found],
+                "p": [p_value(one["change"]["adjusted"] if one["change"] else None) for one in found],
+            }
+        ),
+        hide_index=True,
+    )
+    st.caption(
+        "What most annotators of a pair said in the window, with 95% intervals; p adjusted over the labels."
+    )
+
+
+def calibration(figures: dict[str, Any]) -> None:
+    st.subheader("Calibration", anchor=False)
+    found = figures["calibration"]
+    if found["gap_before"]["value"] is None or found["gap_after"]["value"] is None:
+        st.caption(f"{found['reason']} Choose the population of pairs and a model that had not seen them.")
+        return
+    rows = {"Confidence less votes on its side": "gap", "ECE": "ece"}
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "": name,
+                    **{
+                        part.capitalize(): signed(Estimate(**found[f"{kind}_{part}"])).removeprefix(
+                            "+" if kind == "ece" else ""
+                        )
+                        for part in ("before", "after")
+                    },
+                }
+                for name, kind in rows.items()
+            ]
+        ),
+        hide_index=True,
+    )
+    st.caption(
+        "On pairs that the model had not seen. The test takes in the gap and its slope along the confidence (Hotelling)."
+    )
+
+
+def stream(run: DriftRow) -> None:
+    """The error rate in order of time, watched as it would have been."""
+    st.subheader("Errors as they came", anchor=False)
+    found, told = read(mapped, run.id), run.figures["stream"]
+    known = np.flatnonzero(~np.isnan(found.error) & ~np.isnat(found.seen_at))
+    if not told["outcomes"]:
+        st.caption(
+            "No prediction of a judged pair is in these windows: choose a model that had not seen them."
+        )
+        return
+    order = known[np.argsort(found.seen_at[known], kind="stable")]
+    st.plotly_chart(stream_figure(found.seen_at[order], found.error[order], told["changes"]), key=f"drift stream {run.id}",
+                    alt="Error rate of the latest outcomes along time", **PLAIN)  # fmt: skip
+    for one in told["changes"]:
+        before, after = (share(Estimate(**one[part])) for part in ("before", "after"))
+        st.markdown(
+            f":red-badge[alarm] {one['found_at'][:16].replace('T', ' ')} UTC: errors went from {before} to {after}."
+        )
+    st.caption(
+        f"{told['outcomes']:,} outcomes, one of each group. However often one looks, the chance that such a watch ever alarms while nothing changes is "
+        f"{run.figures['alpha']:.0%} at most; after an alarm it begins anew."
+    )
