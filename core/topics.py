@@ -11,6 +11,8 @@ from scipy.optimize import linear_sum_assignment
 from core.ratings import FloatArray, IntArray
 
 TERMS = 4
+HEAD = 3
+"""Terms that two clusters may not have in common all at once."""
 SAME_MEMBERS = 0.3
 """Clusters that share so much of what both runs have (Jaccard) may be one and the same."""
 SAME_PLACE = 0.9
@@ -21,6 +23,9 @@ def names(
     counts: sparse.csr_array, terms: Sequence[str], label: IntArray, most: int = TERMS
 ) -> dict[int, list[str]]:
     """The terms that tell each cluster from the others, the best first, by class-based TF-IDF (Grootendorst 2022, BERTopic, eq. 3).
+
+    Where several clusters have the same terms at their head, as parts of one topic do, all but the first of these give way to
+    those that most of its texts have beyond what the other parts have.
 
     ``counts``: shape (n, terms), how often each text has each term; a text counts a term once, so that a single long one names no
     cluster. ``label``: shape (n,), -1 for texts in no cluster.
@@ -36,11 +41,28 @@ def names(
     everywhere = in_class.sum(0)
     share = in_class / np.maximum(in_class.sum(1, keepdims=True), 1)
     score = share * np.log1p(in_class.sum() / len(clusters) / np.maximum(everywhere, 1))
+    score += _apart(
+        np.argsort(-score, axis=1, kind="stable")[:, :HEAD], in_class / np.bincount(place)[:, None]
+    )
     best = np.argsort(-score, axis=1, kind="stable")[:, :most]
     return {
         int(name): [terms[column] for column in best[row] if score[row, column] > 0]
         for row, name in enumerate(clusters)
     }
+
+
+def _apart(head: IntArray, present: FloatArray) -> FloatArray:
+    """What is added to the scores so that clusters with the same ``head``, shape (clusters, HEAD), do not have the same name:
+    how much more often a term is ``present`` in a cluster, shape (clusters, terms), than in those that it shares its head with."""
+    added = np.zeros_like(present)
+    kinds = np.unique(np.sort(head), axis=0, return_inverse=True)[1].ravel()
+    for kind in np.flatnonzero(np.bincount(kinds) > 1):
+        rows = np.flatnonzero(kinds == kind)
+        for row in rows:
+            others = present[rows[rows != row]].max(0)
+            added[row] = np.maximum(present[row] - others, 0)
+            added[row, head[row, 0]] = 2
+    return added
 
 
 def carried_over(

@@ -30,8 +30,9 @@ NO_INTERVAL = "It has no interval: hold it against the limit, below which it sta
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a test found: its ``figure``, the ``limit`` below which that stays in 95 of 100 cases where nothing changed, and its
-    p-value; both None where the figure cannot be computed, and then its ``reason`` says why."""
+    """What a test found: its ``figure``, the ``limit`` below which that stays in 95 of 100 cases where nothing changed, and the
+    p-value. Both are None where the figure cannot be computed, and then its ``reason`` says why; the limit is also None where the
+    p-value is that of another figure."""
 
     figure: Estimate
     limit: float | None = None
@@ -133,9 +134,9 @@ def categories(code: IntArray, after: BoolArray, permutations: int = 9999, seed:
     tables = np.concatenate([np.bincount(code[after], minlength=len(names))[None], drawn])
     expected = total * n / len(code)
     chi = ((tables - expected) ** 2 / expected).sum(1)
-    distance = np.abs(tables / n - (total - tables) / (len(code) - n)).sum(1) / 2
-    found = _evidence(Estimate(float(distance[0]), None, None, len(code), reason=NO_INTERVAL), distance)
-    return Evidence(found.figure, found.limit, _p_value(chi))
+    distance = np.abs(tables[0] / n - (total - tables[0]) / (len(code) - n)).sum() / 2
+    reason = "It has no interval; the shares of the labels have."
+    return Evidence(Estimate(float(distance), None, None, len(code), reason=reason), None, _p_value(chi))
 
 
 def _some(after: BoolArray, seed: int) -> IntArray:

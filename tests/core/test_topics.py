@@ -28,6 +28,24 @@ def test_scores_are_those_of_the_paper() -> None:
     assert names(sparse.csr_array(counts), ["x", "y", "z"], label)[0] == order
 
 
+def test_parts_of_one_topic_are_named_by_what_tells_them_apart() -> None:
+    terms = ["india", "lead", "world", "poverty", "software", "bread"]
+    common = [1, 1, 1, 0, 0, 0]
+    counts = np.array(
+        [common] * 6
+        + [[1, 1, 1, 1, 0, 0]] * 4
+        + [common] * 6
+        + [[1, 1, 1, 0, 1, 0]] * 4
+        + [[0, 0, 0, 0, 0, 1]] * 9
+    )
+    found = names(sparse.csr_array(counts), terms, np.repeat([0, 1, 2], [10, 10, 9]))
+    assert (
+        found[0][:2] == ["india", "poverty"]
+        and found[1][:2] == ["india", "software"]
+        and found[2] == ["bread"]
+    )
+
+
 def test_one_long_text_names_no_cluster() -> None:
     counts = np.array([[1, 0]] * 5 + [[0, 5000]] + [[0, 0]] * 3)
     assert names(sparse.csr_array(counts), ["common", "rare"], np.array([0] * 6 + [1] * 3))[0][0] == "common"

@@ -89,6 +89,7 @@ def test_labels_are_tested_as_by_chi_squared() -> None:
     assert found.p_value == pytest.approx(chi2_contingency(table).pvalue, abs=0.02)
     first, last = (row / row.sum() for row in table)
     assert found.figure.value == pytest.approx(np.abs(first - last).sum() / 2)
+    assert found.limit is None, "the p-value is not that of the distance"
 
 
 @pytest.mark.parametrize("test", TESTS)
