@@ -34,7 +34,7 @@ def map_figure(
 
     ``point``: shape (n, 2). ``groups``: by name, which rows and their colour. ``marks``: ``x``, ``y``, ``name``, ``cluster``. A point's
     ``customdata`` is its row, a name's is minus one less its cluster, so that nothing but numbers goes to the browser. More than DENSE
-    points are drawn as their density, each group over the last.
+    points are drawn as their density, each group over the last; one point of every cell, unseen, is there to be clicked or drawn around.
     """
     figure = go.Figure()
     dense = len(point) > DENSE
@@ -57,17 +57,26 @@ def map_figure(
             customdata=np.flatnonzero(rows).astype(np.int32),
             hoverinfo="skip",
         )
+    if dense:
+        figure.add_trace(_one_a_cell(point))
     figure.add_scatter(
         x=[mark["x"] for mark in marks],
         y=[mark["y"] for mark in marks],
         mode="text",
         text=[mark["name"] for mark in marks],
+        textposition="top center",
+        cliponaxis=False,
         textfont={"size": 12},
         customdata=[-1 - mark["cluster"] for mark in marks],
         hoverinfo="skip",
         showlegend=False,
     )
-    style(figure, height).update_layout(dragmode="lasso", legend={"itemsizing": "constant"}, uirevision="map")
+    style(figure, height).update_layout(
+        dragmode="lasso",
+        legend={"itemsizing": "constant", "x": 0, "xanchor": "left"},
+        margin={"l": 40, "r": 40},
+        uirevision="map",
+    )
     figure.update_xaxes(visible=False)
     return figure.update_yaxes(visible=False, scaleanchor="x")
 
@@ -87,6 +96,21 @@ def _density(point: Points, rows: BoolArray, name: str, colour: str) -> go.Heatm
         showscale=False,
         showlegend=True,
         hovertemplate=f"{name}: %{{customdata:,}}<extra></extra>",
+    )
+
+
+def _one_a_cell(point: Points) -> go.Scattergl:
+    low, high = point.min(0), point.max(0)
+    cell = ((point - low) / (high - low + 1e-6) * CELLS).astype(np.int64) @ np.array([CELLS, 1])
+    _, rows = np.unique(cell, return_index=True)
+    return go.Scattergl(
+        x=point[rows, 0],
+        y=point[rows, 1],
+        mode="markers",
+        marker={"opacity": 0},
+        customdata=rows.astype(np.int32),
+        hoverinfo="skip",
+        showlegend=False,
     )
 
 
@@ -119,6 +143,7 @@ def shares_figure(
             y=[place - shift for place, _ in known],
             mode="markers",
             marker={"size": 9, "color": colour},
+            cliponaxis=False,
             error_x={
                 "type": "data",
                 "symmetric": False,
@@ -143,6 +168,7 @@ def shares_figure(
         categoryarray=None,
         categoryorder=None,
         showgrid=False,
+        zeroline=False,
     )
 
 

@@ -76,11 +76,6 @@ def mapped(store: Store, drift_id: str) -> Mapped:
     )
 
 
-def middles(store: Store, drift_id: str) -> dict[int, tuple[float, float]]:
-    """Where on the map each cluster is."""
-    return {row["cluster"]: (row["x"], row["y"]) for row in drift.clusters(store, drift_id).to_pylist()}
-
-
 def clusters(run: DriftRow) -> list[Cluster]:
     """The clusters of a run, the one with the best evidence that its share changed first."""
     return [

@@ -92,8 +92,9 @@ def go(key: str, run_id: str, listed: list[Cluster]) -> None:
 def signed(estimate: Estimate) -> str:
     if estimate.value is None:
         return "–"
-    of = "" if estimate.low is None else f" ({estimate.low:+.3f} to {estimate.high:+.3f})"
-    return f"{estimate.value:+.3f}{of}"
+    if estimate.low is None or estimate.high is None:
+        return f"{100 * estimate.value:+.1f}%"
+    return f"{100 * estimate.value:+.1f}% ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
 
 
 def downloads(run: DriftRow, found: list[Cluster]) -> None:

@@ -59,8 +59,7 @@ def scope() -> Scope:
     """The population, and what it is narrowed to."""
     kept: dict[str, Any] = {**KEPT}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        order = [name for name in ("pairs", "answers", "prompts", "errors") if name in POPULATIONS]
-        population = st.segmented_control("What to look at", order, default="pairs", required=True, format_func=str.capitalize,
+        population = st.segmented_control("What to look at", POPULATIONS, default="pairs", required=True, format_func=str.capitalize,
                                           key="drift population", **kept)  # fmt: skip
         by = st.segmented_control(
             "A pair’s time",
@@ -73,7 +72,7 @@ def scope() -> Scope:
         )
         everywhere = st.toggle("All campaigns", key="drift everywhere", **kept)
         here = None if everywhere else campaign().id
-        category = st.selectbox("Category", read(annotations.categories, here), index=None, placeholder="All", width=180,
+        category = st.selectbox("Category", read(annotations.categories, here), index=None, placeholder="All", width=150,
                                 key="drift category", **kept)  # fmt: skip
     st.caption(MEANT[population])
     kinds = read(annotations.kinds, here)
@@ -90,12 +89,12 @@ def scope() -> Scope:
 
 
 def chosen_models(population: str) -> tuple[str | None, str | None]:
-    """The model whose errors are told, the deployed one unless another is chosen, and the one held against it."""
+    """The model whose errors are told, the deployed one (else the newest) unless another is chosen, and the one held against it."""
     found = {model.id: model for model in read(models.listed)}
     if population not in ("pairs", "errors") or not found:
         return None, None
     deployed = next(
-        (place for place, model in enumerate(found.values(), start=1) if model.status == "deployed"), 0
+        (place for place, model in enumerate(found.values(), start=1) if model.status == "deployed"), 1
     )
 
     def named(key: str | None) -> str:
@@ -128,9 +127,7 @@ def choose(days: list[tuple[date, int]]) -> tuple[Window, Window] | None:
     if windows is None:
         st.caption("Choose two windows.")
         return None
-    counts = [sum(n for day, n in days if window.first <= day <= window.last) for window in windows]
-    names = [f"{window} · {n:,} pairs" for window, n in zip(windows, counts, strict=True)]
-    st.plotly_chart(days_figure(days, windows, (names[0], names[1])), key="drift days", config={"displayModeBar": False},
+    st.plotly_chart(days_figure(days, windows, (str(windows[0]), str(windows[1]))), key="drift days", config={"displayModeBar": False},
                     alt="Pairs a day, with the two windows")  # fmt: skip
     return windows
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.drift_figures import BAD, EARLIER, FAINT, LATER, inside, map_figure
 from core.two_samples import BoolArray
-from pages._drift import MANY, Cluster, Mapped, clusters, mapped, middles, p_value, share
+from pages._drift import MANY, Cluster, Mapped, clusters, mapped, p_value
 from pages._predicted_pairs import LISTED, pairs_table
 from pages._session import read
 from storage.tables import DriftRow
@@ -16,6 +16,8 @@ from storage.workbench import workbench
 
 CHOSEN = "drift chosen"
 HEIGHT = 540
+CUT = 300
+"""Characters of an answer in the list of pairs."""
 COLOUR = {
     "What changed": "Clusters whose share grew or shrank, by adjusted p-values.",
     "Window": "In which of the two windows each text is.",
@@ -27,16 +29,12 @@ def map_view(run: DriftRow) -> None:
     """The map beside the clusters, the best evidence first; below, the pairs of what is chosen."""
     found, listed = read(mapped, run.id), clusters(run)
     names = [window["name"] for window in run.figures["windows"]]
-    left, right = st.columns([8, 5], gap="medium")
+    left, right = st.columns([4, 3], gap="medium")
     with left:
         by = [name for name in COLOUR if name != "Errors" or not np.isnan(found.error).all()]
         colour = st.segmented_control("Colour", by, default=by[0], required=True, key="drift colour", persist_state="session",
                                       label_visibility="collapsed", help="; ".join(COLOUR[name] for name in by))  # fmt: skip
-        middle = read(middles, run.id)
-        marks = [
-            {"x": middle[one.cluster][0], "y": middle[one.cluster][1], "cluster": one.cluster, "name": one.name.partition(" · ")[2]}
-            for one in listed[:MANY]
-        ]  # fmt: skip
+        marks = [mark(found, one) for one in listed[:MANY]]
         key = f"drift map {run.id} {colour}"
         figure = map_figure(
             found.point, groups(found, listed, colour, names, run.figures["alpha"]), marks, HEIGHT
@@ -52,6 +50,17 @@ def map_view(run: DriftRow) -> None:
         pairs(run, name, rows, found, names)
     else:
         st.caption("Draw around texts on the map, click one, or choose a cluster: its pairs are listed here.")
+
+
+def mark(found: Mapped, one: Cluster) -> dict[str, Any]:
+    """The name of a cluster, above the most of it."""
+    point = found.point[found.cluster == one.cluster]
+    return {
+        "x": float(np.median(point[:, 0])),
+        "y": float(np.quantile(point[:, 1], 0.97)),
+        "cluster": one.cluster,
+        "name": one.name.partition(" · ")[2],
+    }
 
 
 def groups(
@@ -119,9 +128,8 @@ def table(run: DriftRow, listed: list[Cluster]) -> None:
     rows = pd.DataFrame(
         {
             "Cluster": [one.name for one in listed],
-            "": ["▲" if one.grew else "▼" for one in listed],
-            "Before": [share(one.estimate("share", "before")) for one in listed],
-            "After": [share(one.estimate("share", "after")) for one in listed],
+            "Before": [100 * (one.estimate("share", "before").value or 0) for one in listed],
+            "After": [100 * (one.estimate("share", "after").value or 0) for one in listed],
             "p": [p_value(one.adjusted("share", "change")) for one in listed],
         }
     )
@@ -130,9 +138,9 @@ def table(run: DriftRow, listed: list[Cluster]) -> None:
         rows, hide_index=True, height=min(37 + 35 * len(rows), HEIGHT + 10), key=key, selection_mode=["single-row", "single-cell"],
         on_select=lambda: clicked(key, run.id, listed),
         column_config={
-            "Cluster": st.column_config.TextColumn(width=165, pinned=True), "": st.column_config.TextColumn(width=25),
-            "Before": st.column_config.TextColumn(width=130, help="Share of the first window, with its 95% interval."),
-            "After": st.column_config.TextColumn(width=130, help="Share of the second window, with its 95% interval."),
+            "Cluster": st.column_config.TextColumn(width=150),
+            "Before": st.column_config.NumberColumn(width=60, format="%.1f%%", help="Share of the first window; its interval is under Clusters."),
+            "After": st.column_config.NumberColumn(width=60, format="%.1f%%", help="Share of the second window; its interval is under Clusters."),
             "p": st.column_config.TextColumn(width=60, help="That the share is the same in both, adjusted over all clusters (Benjamini-Hochberg)."),
         },
     )  # fmt: skip
@@ -154,18 +162,20 @@ def pairs(run: DriftRow, name: str, rows: BoolArray, found: Mapped, names: list[
     if not len(some):
         return
     listed = pd.DataFrame({"pair_id": found.pair_id[some], "window": [names[int(one)] for one in there]})
-    if run.population == "answers":
-        listed["answer"] = [*(answer(*one) for one in zip(found.pair_id[some[:LISTED]], found.id[some[:LISTED]], strict=True)),
-                            *[""] * (len(some) - LISTED)]  # fmt: skip
+    texts = pd.DataFrame([answers(found.pair_id[row], found.id[row]) for row in some[:LISTED]])
+    listed = pd.concat([listed, texts], axis=1)
     if not np.isnan(found.error[some]).all():
         listed["model"] = [{0.0: "right", 1.0: "wrong"}.get(one, "–") for one in found.error[some].tolist()]
     pairs_table(listed, f"drift pairs {run.id} {name}", window=st.column_config.TextColumn("Window", width=150),
-                answer=st.column_config.TextColumn("Answer", width="large"), model=st.column_config.TextColumn("Model", width=70))  # fmt: skip
+                answer=st.column_config.TextColumn("Answer", width="large"), a=st.column_config.TextColumn("A", width="medium"),
+                b=st.column_config.TextColumn("B", width="medium"), model=st.column_config.TextColumn("Model", width=70))  # fmt: skip
 
 
-def answer(pair_id: str, response_id: str) -> str:
-    """The text of an answer, by the pair that it is in."""
+def answers(pair_id: str, item_id: str) -> dict[str, str]:
+    """The beginning of the answer that an item is; of both where it is another part of the pair."""
     card = workbench().desks.cards.get(pair_id)
     if card is None:
-        return ""
-    return card.a.text if card.a.id == response_id else card.b.text
+        return {}
+    both = {"a": card.a, "b": card.b}
+    own = [one.text[:CUT] for one in both.values() if one.id == item_id]
+    return {"answer": own[0]} if own else {side: one.text[:CUT] for side, one in both.items()}

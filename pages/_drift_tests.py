@@ -18,7 +18,8 @@ TESTS = {
     "mmd": ("Texts, by their distances", "Maximum mean discrepancy: how far the two clouds of texts are apart (Gretton et al. 2012)."),
     "classifier": ("Texts, by a classifier", "How well a classifier tells the windows apart on texts that it has not seen: the area "
                    "under its ROC curve, 0.5 if it cannot (Lopez-Paz & Oquab 2017)."),
-    "labels": ("Labels", "The part of the judgements that would have to change for both windows to have the same shares (total variation)."),
+    "labels": ("Labels", "The part of the judgements that would have to change for both windows to have the same shares (total variation); "
+               "its p is that of chi-squared."),
 }  # fmt: skip
 LABELS = {"a": "A preferred", "b": "B preferred", "tie": "Tie", "both_bad": "Both bad", "split": "Split vote"}
 PLAIN: dict[str, Any] = {"config": {"displayModeBar": False}}
@@ -60,7 +61,7 @@ def test(name: str, found: dict[str, Any], alpha: float) -> dict[str, str]:
     return {
         "What": TESTS[name][0],
         "Value": f"{figure.value:.3f}{interval}",
-        "If nothing changed": f"below {found['limit']:.3f}",
+        "If nothing changed": "–" if found["limit"] is None else f"below {found['limit']:.3f}",
         "p": p_value(found["p_value"]),
         "Found": verdict(found["p_value"], alpha),
     }
@@ -77,7 +78,7 @@ def calibration_row(found: dict[str, Any], alpha: float) -> dict[str, str]:
             "Found": found["reason"] or "",
         }
     told = found["reason"] or verdict(found["p_value"], alpha)
-    change = f"{after.value - before.value:+.3f}"
+    change = f"{100 * (after.value - before.value):+.1f}%"
     return {
         "What": "Calibration",
         "Value": change,
@@ -121,26 +122,14 @@ def calibration(figures: dict[str, Any]) -> None:
     if found["gap_before"]["value"] is None or found["gap_after"]["value"] is None:
         st.caption(f"{found['reason']} Choose the population of pairs and a model that had not seen them.")
         return
-    rows = {"Confidence less votes on its side": "gap", "ECE": "ece"}
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "": name,
-                    **{
-                        part.capitalize(): signed(Estimate(**found[f"{kind}_{part}"])).removeprefix(
-                            "+" if kind == "ece" else ""
-                        )
-                        for part in ("before", "after")
-                    },
-                }
-                for name, kind in rows.items()
-            ]
-        ),
-        hide_index=True,
-    )
+    rows = [
+        {"Figure": name, **{part.capitalize(): tell(Estimate(**found[f"{kind}_{part}"])) for part in ("before", "after")}}
+        for name, kind, tell in (("Gap", "gap", signed), ("ECE", "ece", share))
+    ]  # fmt: skip
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
     st.caption(
-        "On pairs that the model had not seen. The test takes in the gap and its slope along the confidence (Hotelling)."
+        "On pairs that the model had not seen. The gap is its confidence less the share of people on its side; the test takes in "
+        "the gap and its slope along the confidence (Hotelling)."
     )
 
 

@@ -35,8 +35,12 @@ def test_100_000_points_are_two_megabytes_and_more_are_their_density(monkeypatch
     assert sent < 2_000_000
     monkeypatch.setattr(drift_figures, "DENSE", 499)
     figure = map_figure(POINTS, GROUPS, MARKS)
-    assert [trace.type for trace in figure.data] == ["heatmap", "heatmap", "scatter"]
+    assert [trace.type for trace in figure.data] == ["heatmap", "heatmap", "scattergl", "scatter"]
     assert sum(np.asarray(trace.customdata).sum() for trace in figure.data[:2]) == 500
+    unseen = figure.data[2]
+    there = sum(np.asarray(trace.customdata) for trace in figure.data[:2]) > 0
+    assert unseen.marker.opacity == 0 and len(unseen.x) == pytest.approx(there.sum(), abs=3)
+    assert np.array_equal(np.asarray(unseen.x), POINTS[np.asarray(unseen.customdata), 0])
 
 
 def test_points_in_a_polygon_are_those_of_matplotlib() -> None:
