@@ -48,13 +48,23 @@ class Disputed:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """What is known of drift: ``weeks`` in which pairs were judged; of the latest comparison of two windows what it was of
+    (``run``, None where there is none) and how many ``alerts`` it gave."""
+
+    weeks: int = 0
+    run: str | None = None
+    alerts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """Where a project and one of its campaigns stand.
 
     ``prompts`` in use, of which ``unpaired`` have no pair; ``stored_pairs`` in the store, ``pairs`` in the campaign;
     ``done`` judgements of the ``wanted`` (``k`` a pair); annotations by people (``human``, imported ones included) and
     by ``simulated`` annotators; ``guidelines`` says whether there are any; ``agreement`` is the headline figure;
-    ``learning`` is how far its models are, ``disputed`` how far adjudication is.
+    ``learning`` is how far its models are, ``disputed`` how far adjudication is, ``compared`` what drift was looked for.
     """
 
     prompts: int
@@ -71,6 +81,7 @@ class Situation:
     agreement: Estimate
     learning: Learning
     disputed: Disputed = Disputed()
+    compared: Compared = Compared()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,7 @@ def next_steps(now: Situation) -> list[Step]:
         _train(now.learning),
         _deploy(now.learning),
         _retrain(now.learning),
+        _compare(now.compared),
     ]
     return [step for step in (*steps, _export(now)) if step is not None]
 
@@ -224,6 +236,16 @@ def _retrain(now: Learning) -> Step | None:
         "Probe it on them, then train the next version."
     )
     return Step("Hold the model against new annotations", why, "predict")
+
+
+def _compare(now: Compared) -> Step | None:
+    if now.run:
+        why = f"{_count(now.alerts, 'alert')} in the latest comparison: {now.run}."
+        return Step("Look into what changed", why, "drift") if now.alerts else None
+    if now.weeks < 2:
+        return None
+    why = f"Pairs were judged in {now.weeks:,} weeks. What came, what went, and where does a model err?"
+    return Step("Compare two weeks", why, "drift")
 
 
 def agrees(accuracy: Estimate) -> str:

@@ -66,13 +66,12 @@ def listed() -> Listed:
 
 
 def runs_here(store: Any, campaign_id: str) -> dict[str, DriftRow]:
-    """The runs of a campaign and of all campaigns together, the latest first."""
-    return {run.id: run for run in drift.listed(store) if run.campaign_id in (None, campaign_id)}
+    """The runs that a campaign is in, by id, the latest first."""
+    return {run.id: run for run in drift.listed(store, campaign_id)}
 
 
 def titled(run: DriftRow) -> str:
-    first, second = (window["name"] for window in run.figures["windows"])
-    return f"{run.population.capitalize()} · {first} against {second} · {run.created_at:%Y-%m-%d %H:%M}"
+    return f"{drift.titled(run).capitalize()} · {run.created_at:%Y-%m-%d %H:%M:%S}"
 
 
 def about(run: DriftRow) -> None:
@@ -86,12 +85,13 @@ def about(run: DriftRow) -> None:
         st.markdown(
             ":violet-badge[:material/smart_toy: Simulated annotators] Judgements of simulated annotators count here."
         )
-    alike = (
-        "What shares a prompt is taken to be alike." if run.grouped == "prompt"
-        else "There are too few prompts to take what shares one to be alike, so every text counts for itself: this is about these "
-        "prompts, and not about how prompts are chosen."
-    )  # fmt: skip
-    rate = f"Each kind of alert is set to {figures['alpha']:.0%}: where nothing changed, it comes in so many runs at most. {alike}"
+    rate = f"Each kind of alert is set to {figures['alpha']:.0%}: where nothing changed, it comes in so many runs at most."
+    alike = "What shares a prompt is taken to be alike."
+    if run.grouped == "text":
+        rate += " With so few prompts, all this holds for these prompts only."
+        alike = (
+            "There are too few prompts to take what shares one to be alike, so every text counts for itself."
+        )
     if found := figures["alerts"]:
         st.warning(
             f"**To look into**: {'; '.join(alert(one) for one in found)}.",
@@ -99,7 +99,7 @@ def about(run: DriftRow) -> None:
         )
     else:
         st.success("No alert: there is no evidence that anything changed.", icon=":material/check_circle:")
-    st.caption(rate)
+    st.caption(rate, help=alike)
 
 
 def alert(one: dict[str, Any]) -> str:
@@ -110,7 +110,8 @@ def alert(one: dict[str, Any]) -> str:
             f"{n} cluster{'s' if n > 1 else ''} came, went, grew or shrank (adjusted p {p_value(one['p'])})"
         )
     if one["kind"] == "stream":
-        return f"the error rate changed {one['changes']} time{'s' if one['changes'] > 1 else ''} as the votes came in"
+        often = "once" if one["changes"] == 1 else f"{one['changes']} times"
+        return f"the error rate changed {often} as the votes came in"
     return ALERTS[one["kind"]].format(p=p_value(one["p"]))
 
 

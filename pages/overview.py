@@ -136,6 +136,7 @@ disputed = read(overview.disputed, selected.id, selected.k)
 situation = Situation(
     counts.prompts, counts.unpaired, counts.pairs, progress.pairs, progress.done, progress.wanted, selected.k,
     counts.human, counts.simulated, bool(selected.guidelines.strip()), selected.repeat_share, agreement, learning, disputed,
+    read(overview.compared, selected.id),
 )  # fmt: skip
 st.title("Overview", anchor=False)
 numbers(counts, progress.pairs, agreement)

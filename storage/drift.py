@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 
 from core.labels import Policy
 from core.populations import Item, Window, to_table
@@ -23,7 +23,7 @@ from storage.tables import DriftRow, drift_cluster, drift_point
 
 Of = Literal["prompts", "answers", "pairs", "errors"]
 By = Literal["judged", "added"]
-POPULATIONS: tuple[Of, ...] = ("prompts", "answers", "pairs", "errors")
+POPULATIONS: tuple[Of, ...] = ("pairs", "answers", "prompts", "errors")
 ENOUGH_PROMPTS = 50
 """Prompts that each window must have for what shares a prompt to be taken as alike; with fewer, only equal texts are."""
 
@@ -155,12 +155,18 @@ def register(store: Store, row: DriftRow, points: pa.Table, clusters: pa.Table) 
 
 
 def listed(store: Store, campaign_id: str | None = None) -> Sequence[DriftRow]:
-    """The runs of a campaign (None: all runs), the latest first."""
+    """The runs that a campaign is in, alone or with all others (None: all runs), the latest first."""
     query = select(DriftRow).order_by(col(DriftRow.created_at).desc(), col(DriftRow.id))
     if campaign_id is not None:
-        query = query.where(DriftRow.campaign_id == campaign_id)
+        query = query.where(or_(col(DriftRow.campaign_id).is_(None), DriftRow.campaign_id == campaign_id))
     with store.reading() as session:
         return session.exec(query).all()
+
+
+def titled(run: DriftRow) -> str:
+    """What a run is of: its population and its windows."""
+    first, second = (window["name"] for window in run.figures["windows"])
+    return f"{run.population}, {first} against {second}"
 
 
 def latest(store: Store, scope: Scope, view: str) -> DriftRow | None:

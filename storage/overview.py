@@ -7,8 +7,8 @@ from core.adjudication import LEAST, disputes
 from core.agreement import TARGETS, krippendorff_alpha
 from core.consensus import majority
 from core.estimate import Estimate
-from core.next_steps import Disputed, Learning, Version
-from storage import adjudication, annotations, campaigns, models
+from core.next_steps import Compared, Disputed, Learning, Version
+from storage import adjudication, annotations, campaigns, drift, models
 from storage.models import Model
 from storage.store import Store
 
@@ -111,6 +111,14 @@ def learning(store: Store, campaign_id: str, needed: int) -> Learning:
     newest = _version(store, found[0])
     current = _version(store, deployed) if deployed else None
     return Learning(needed, labelled, labelled - by_people, newest, current, learnt, fresh)
+
+
+def compared(store: Store, campaign_id: str) -> Compared:
+    """The latest drift run on the campaign, alone or with others; without one, how many weeks could be compared."""
+    if runs := drift.listed(store, campaign_id):
+        return Compared(run=drift.titled(runs[0]), alerts=len(runs[0].figures["alerts"]))
+    days = drift.days(store, drift.Scope(campaign_id=campaign_id))
+    return Compared(len({day.isocalendar()[:2] for day, _ in days}))
 
 
 def _version(store: Store, model: Model) -> Version:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.estimate import Estimate
-from core.next_steps import Disputed, Learning, Situation, Version, next_steps
+from core.next_steps import Compared, Disputed, Learning, Situation, Version, next_steps
 
 LOW = Estimate(0.4, 0.3, 0.5, 100, target=0.8)
 UNSURE = Estimate(0.7, 0.5, 0.9, 100, target=0.8)
@@ -160,3 +160,17 @@ def test_there_is_always_a_next_step(
     assert found
     assert len({step.title for step in found}) == len(found)
     assert all(step.why.endswith(".") for step in found)
+
+
+def test_two_weeks_ask_to_be_compared_and_alerts_to_be_looked_into() -> None:
+    def drift(**known: object) -> list[tuple[str, str]]:
+        found = next_steps(replace(RUNNING, compared=Compared(**known)))  # type: ignore[arg-type]
+        return [(step.title, step.why) for step in found if step.page == "drift"]
+
+    assert drift(weeks=1) == []
+    ((title, why),) = drift(weeks=2)
+    assert title == "Compare two weeks" and why.startswith("Pairs were judged in 2 weeks.")
+    assert drift(weeks=2, run="pairs, May against June") == []
+    assert drift(run="pairs, May against June", alerts=2) == [
+        ("Look into what changed", "2 alerts in the latest comparison: pairs, May against June.")
+    ]
