@@ -1,9 +1,9 @@
 """How often drift detection cries wolf, and how often it sees one: false alarms without drift, and a new topic of 2% found.
 
-    python -m benchmarks.drift_null [--runs 200] [--found 100] [--first 0] [--alike 1] [--real]
+    python -m benchmarks.drift_null [--runs 200] [--found 100] [--workers 2] [--alike 1] [--real]
 
 Every run draws 1,500 + 1,500 texts, clusters them as a job would, and makes every test. Without drift both windows are of the same 20
-topics of unequal size; the new topic has 2% of the second window. ``--first`` numbers the runs, so that a part can be run at a time.
+topics of unequal size; the new topic has 2% of the second window. ``--workers`` processes share the runs, each on one core.
 ``--alike 2`` has two answers to every prompt, which mostly share a topic. ``--real`` takes real texts, from ATTUNE_TEST_DATA: answers of
 hh-rlhf, dealt to the windows at random, and arguments of one debate of UKPConvArg1 as the new topic. It embeds 6,000 texts the first time.
 """
@@ -14,12 +14,15 @@ import os
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 from core.agreement import proportion
 from core.change_points import changes
@@ -107,8 +110,15 @@ def _said(answer: object) -> str:
     return str(answer[-1]["content"]) if isinstance(answer, list) else str(answer)
 
 
-def alarmed(drawn: Drawn, seed: int) -> dict[str, bool]:
+@cache
+def drawing(alike: int, from_real: bool) -> Draw:
+    """What draws the texts, made once in a process."""
+    return real() if from_real else synthetic(alike)
+
+
+def alarmed(alike: int, from_real: bool, seed: int) -> dict[str, bool]:
     """Which tests alarm where nothing changed; labels, a predictor and its errors are drawn alike for both windows."""
+    drawn = drawing(alike, from_real)(seed, False)
     random = np.random.default_rng([seed, 7])
     n, after, group = len(drawn.after), drawn.after, drawn.group
     found = clustered(drawn.vectors, seed)
@@ -131,8 +141,9 @@ def alarmed(drawn: Drawn, seed: int) -> dict[str, bool]:
     }
 
 
-def seen(drawn: Drawn, seed: int) -> bool:
+def seen(alike: int, from_real: bool, seed: int) -> bool:
     """Whether an alarm is of a cluster that is mostly the new topic, and holds most of it."""
+    drawn = drawing(alike, from_real)(seed, True)
     label = clustered(drawn.vectors, seed).label
     found = alarms(by_cluster(label, Rows.of(drawn.after, drawn.group)))
     return any(
@@ -154,29 +165,22 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="without drift")
     parser.add_argument("--found", type=int, default=100, help="with a new topic")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first run")
+    parser.add_argument("--workers", type=int, default=2, help="processes, each on one core")
     parser.add_argument("--alike", type=int, default=1, help="texts of a group")
     parser.add_argument("--real", action="store_true")
     options = parser.parse_args()
-    draw = real() if options.real else synthetic(options.alike)
     begun = time.perf_counter()
-    hits = dict.fromkeys(TESTS, 0)
-    for seed in range(options.first, options.first + options.runs):
-        for name, hit in alarmed(draw(seed, False), seed).items():
-            hits[name] += hit
-    print(f"No drift, {EACH:,} + {EACH:,}: false alarms, with 95% intervals")
-    for name in TESTS:
-        print(
-            told(
-                name,
-                hits[name],
-                options.runs,
-                "at most 5%" if name in ("any cluster", "stream") else "5% ± 2",
-            )
-        )
-    some = [seen(draw(seed, True), seed) for seed in range(options.first, options.first + options.found)]
+    if options.real:
+        drawing(options.alike, True)
+    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
+        nothing = list(pool.map(partial(alarmed, options.alike, options.real), range(options.runs)))
+        print(f"No drift, {EACH:,} + {EACH:,}: false alarms, with 95% intervals")
+        for name in TESTS:
+            aim = "at most 5%" if name in ("any cluster", "stream") else "5% ± 2"
+            print(told(name, sum(run[name] for run in nothing), options.runs, aim), flush=True)
+        found = list(pool.map(partial(seen, options.alike, options.real), range(options.found)))
     print(f"A new topic of {NEW / EACH:.0%} of the second window")
-    print(told("found", sum(some), options.found, "at least 95%"))
+    print(told("found", sum(found), options.found, "at least 95%"))
     print(f"{time.perf_counter() - begun:.0f} s")
 
 
