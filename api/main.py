@@ -16,6 +16,7 @@ from api import (
     prompts,
     ranking,
     registry,
+    reports,
     scoring,
     timeline,
 )
@@ -60,6 +61,7 @@ for area in (
     scoring,
     jobs,
     registry,
+    reports,
 ):
     api.include_router(area.router)
 

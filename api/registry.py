@@ -82,7 +82,7 @@ def list_models(
 @router.get("/models/{model_id}", responses=problems(404))
 def get_model(model_id: Name, _: Researcher) -> WholeModel:
     """A version of a model as it stands."""
-    _known(model_id)
+    known(model_id)
     lineage = registry.lineage(workbench().store, model_id)
     return WholeModel(
         **ListedModel.model_validate(lineage.model).model_dump(),
@@ -95,7 +95,7 @@ def get_model(model_id: Name, _: Researcher) -> WholeModel:
 @router.post("/models/{model_id}/deploy", responses=problems(404, 409, 503))
 def deploy(model_id: Name, lead: Lead) -> ListedModel:
     """Have this version answer for its name; the one that did becomes deprecated. 503 where its files are damaged."""
-    _known(model_id)
+    known(model_id)
     return ListedModel.model_validate(models.deploy(workbench(), model_id, lead.id))
 
 
@@ -103,39 +103,40 @@ def deploy(model_id: Name, lead: Lead) -> ListedModel:
 def roll_back(model_id: Name, lead: Lead) -> ListedModel:
     """Take this version, which is deployed, back; answers the one that was deployed before and is again. 503 where that
     one's files are damaged."""
-    _known(model_id)
+    known(model_id)
     return ListedModel.model_validate(models.roll_back(workbench(), model_id, lead.id))
 
 
 @router.post("/models/{model_id}/archive", responses=problems(404, 409))
 def archive(model_id: Name, lead: Lead) -> ListedModel:
     """Put a version out of use; not while it is deployed."""
-    _known(model_id)
+    known(model_id)
     return ListedModel.model_validate(registry.archive(workbench().store, model_id, lead.id))
 
 
 @router.post("/models/{model_id}/restore", responses=problems(404, 409))
 def restore(model_id: Name, lead: Lead) -> ListedModel:
     """Take a version out of the archive, to testing."""
-    _known(model_id)
+    known(model_id)
     return ListedModel.model_validate(registry.restore(workbench().store, model_id, lead.id))
 
 
 @router.post("/models/{model_id}/aliases", responses=problems(404))
 def set_alias(model_id: Name, new: NewAlias, lead: Lead) -> ListedModel:
     """Put an alias on a version, away from the version of its name that had it."""
-    _known(model_id)
+    known(model_id)
     return ListedModel.model_validate(registry.set_alias(workbench().store, model_id, new.alias, lead.id))
 
 
 @router.delete("/models/{model_id}/aliases", responses=problems(404, 409))
 def drop_alias(model_id: Name, alias: Alias, lead: Lead) -> ListedModel:
     """Take an alias off a version. 409 where it does not have it."""
-    _known(model_id)
+    known(model_id)
     return ListedModel.model_validate(registry.drop_alias(workbench().store, model_id, alias, lead.id))
 
 
-def _known(model_id: str) -> Model:
+def known(model_id: str) -> Model:
+    """Raises HTTPException 404 where there is no such model."""
     try:
         return registry.get(workbench().store, model_id)
     except registry.ModelError as error:

@@ -26,6 +26,10 @@ Unit = Literal["hour", "day", "week", "month", "year"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 WINDOWS = 20
 """Windows of time at most, where nobody chose their length."""
+BINS = 20
+"""Of [0, 1], for calibration; turned pairs fill the upper half."""
+ALL, TEST = "all", "test"
+"""Which of the pairs that a model had not seen: all of them, or those of its test split."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +100,19 @@ class HeldOut:
 
     def __len__(self) -> int:
         return len(self.pair_id)
+
+
+def unseen(table: pa.Table, which: str = ALL) -> pa.Table:
+    """The predictions, of ``storage.models.predictions``, of pairs that a model was not fitted to: those of its test split and its
+    probes (ALL), of the one (TEST), or of the probe that ``which`` is the id of.
+
+    Where a model is an earlier one calibrated anew, the pairs of that count: what it says of them is out of fold.
+    """
+    there = set(table["split"].to_pylist())
+    held = ["test", "probe"] if there & {"train", "test"} else ["calibration", "probe"]
+    if which in (ALL, TEST):
+        return table.filter(pc.is_in(table["split"], pa.array(held[:1] if which == TEST else held)))
+    return table.filter(pc.equal(table["probe_id"], which))
 
 
 def shared(first: HeldOut, second: HeldOut, seen: Collection[str]) -> tuple[HeldOut, HeldOut]:

@@ -30,6 +30,13 @@ LOST = {
     "seen": "the model has learnt from its prompt",
 }
 """Why a pair teaches nothing; it counts under the first reason that applies."""
+CONSENSUS: dict[Method, str] = {
+    "votes": "the share of the votes",
+    "majority": "the majority’s choice",
+    "dawid_skene": "Dawid-Skene’s posterior",
+}
+"""What a label is, by each method."""
+TIES: dict[Ties, str] = {"half": "a tie is half a vote for each answer", "drop": "ties are left out"}
 
 
 @dataclass(frozen=True, slots=True)

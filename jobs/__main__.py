@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
 
+from jobs import run_reports
 from jobs.protocol import JobError, Run, carry_out
 
 KINDS = {
@@ -34,6 +35,8 @@ def main() -> int:
     try:
         run = Run(options.run.absolute()) if options.run else worker.run_from_options(options)
         ending = carry_out(run, worker.work)
+        if ending == "done" and not options.run and options.kind in run_reports.KINDS:
+            run_reports.write(run)
     except (JobError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

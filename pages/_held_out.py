@@ -4,23 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.calibration import Predictions, Report, RiskCoverage, report, risk_coverage
 from core.calibrators import Method, fit
 from core.comparing import Comparison, accuracy, by_category, compare
 from core.estimate import Estimate
-from core.held_out import HeldOut, shared, windows
+from core.held_out import ALL, BINS, HeldOut, shared, unseen, windows
 from core.ratings import FloatArray
 from pages._session import read
 from storage import models
 from storage.models import SPLITS
 from storage.store import Store
 
-ALL, TEST = "all", "test"
-BINS = 20
-"""Of [0, 1]; turned pairs fill the upper half."""
 UNCALIBRATED = "Uncalibrated"
 OTHERS: dict[Method, str] = {"temperature": "Temperature", "isotonic": "Isotonic"}
 """The calibrators that differ for a symmetric predictor."""
@@ -33,23 +29,11 @@ MOST = 30
 
 
 def held_out(store: Store, model_id: str, which: str = ALL, campaign_id: str | None = None) -> HeldOut:
-    """The pairs a model was not fitted to: those of its test split and its probes, of one of the two, or of one probe;
-    with ``campaign_id`` those last annotated there.
-
-    Where a model is an earlier one calibrated anew, the pairs of that count: what it says of them is out of fold.
-    """
-    table = read(models.predictions, model_id, SPLITS)
-    there = set(table["split"].to_pylist())
-    unseen = ["test", "probe"] if there & {"train", "test"} else ["calibration", "probe"]
-    if which == TEST:
-        kept = pc.is_in(table["split"], pa.array(unseen[:1]))
-    elif which == ALL:
-        kept = pc.is_in(table["split"], pa.array(unseen))
-    else:
-        kept = pc.equal(table["probe_id"], which)
+    """The pairs a model was not fitted to (``core.held_out.unseen``); with ``campaign_id`` those last annotated there."""
+    table = unseen(read(models.predictions, model_id, SPLITS), which)
     if campaign_id is not None:
-        kept = pc.and_(kept, pc.fill_null(pc.equal(table["campaign_id"], campaign_id), False))
-    return HeldOut.of(table.filter(kept))
+        table = table.filter(pc.fill_null(pc.equal(table["campaign_id"], campaign_id), False))
+    return HeldOut.of(table)
 
 
 @dataclass(frozen=True, eq=False)

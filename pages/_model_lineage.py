@@ -5,7 +5,7 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from core.labels import LOST
+from core.labels import CONSENSUS, LOST, TIES
 from core.roles import Identity
 from pages._model_versions import METHODS, badges
 from pages._report import plain
@@ -15,11 +15,6 @@ from storage.models import Lineage, Model
 
 PAGE = 50
 CHOICES = {"a": "A", "b": "B", "tie": "Tie", "both_bad": "Both bad", "skip": "Skipped"}
-CONSENSUS = {
-    "votes": "the share of the votes",
-    "majority": "the majority's choice",
-    "dawid_skene": "Dawid-Skene's posterior",
-}
 CHANGES = {
     ("testing", None): "registered, in testing",
     ("testing", "restore"): "restored, in testing",
@@ -29,7 +24,6 @@ CHANGES = {
     ("deprecated", "roll back"): "deprecated by a roll back",
     ("archived", "archive"): "archived",
 }
-TIES = {"half": "a tie is half a vote for each answer", "drop": "ties are left out"}
 
 
 def lineage(name: str, who: Identity) -> None:

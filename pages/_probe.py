@@ -7,14 +7,13 @@ import streamlit as st
 
 from core.calibration import Reliability, reliability
 from core.calibration_figures import reliability_figure
-from core.held_out import HeldOut
+from core.held_out import BINS, HeldOut
 from core.labels import LOST, Policy
 from core.rewards.base import RewardError
 from core.roles import Identity
 from jobs import evaluate, ingest
 from jobs.learning import start_on_model
 from jobs.protocol import JobError
-from pages._held_out import BINS
 from pages._job import Listed, is_under_way, jobs
 from pages._predicted import called, choose, estimate, pairs_list, policy, wrong
 from pages._report import plain

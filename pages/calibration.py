@@ -4,11 +4,13 @@ from typing import Any
 
 import streamlit as st
 
+from core.held_out import ALL, TEST
 from pages import _calibration as views
-from pages._held_out import ALL, ENOUGH, TEST, calibrated
+from pages._held_out import ENOUGH, calibrated
 from pages._model_versions import no_model
 from pages._reliability import diagram
 from pages._report import plain
+from pages._report_file import model_report
 from pages._session import read, require
 from storage import models
 from storage.models import Model
@@ -47,8 +49,10 @@ def main() -> None:
             "train again, or probe this version on pairs it has not seen.",
             icon=":material/data_usage:",
         )
-    view = st.segmented_control("View", list(VIEWS), default="Reliability", required=True, key="calibration view",
-                                label_visibility="collapsed", **KEPT)  # fmt: skip
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        view = st.segmented_control("View", list(VIEWS), default="Reliability", required=True, key="calibration view",
+                                    label_visibility="collapsed", **KEPT)  # fmt: skip
+        model_report(model, which)
     with st.spinner("Computing…"):
         VIEWS[view](model.id, which, found)
 

@@ -14,6 +14,7 @@ from pages._drift_form import new
 from pages._drift_map import map_view
 from pages._drift_tests import tests_view
 from pages._job import Listed, live
+from pages._report_file import drift_report
 from pages._session import campaign, read, require
 from storage import drift, models
 from storage.models import ModelError
@@ -44,6 +45,7 @@ def main() -> None:
         if view != NEW and runs:
             chosen = st.selectbox("Run", runs, key="drift run", format_func=lambda key: titled(runs[key]), width=560,
                                   label_visibility="collapsed", persist_state="session")  # fmt: skip
+            drift_report(runs[chosen])
     if view == NEW:
         live(partial(form, who), listed)
         return

@@ -7,10 +7,13 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlmodel import Session
 
 from core.exposure import models_named
+from core.ratings import FloatArray
 from core.records import Choice, Judgement, Pair, Parsed, Prompt, Refusal, Response, content_id
 from storage import campaigns, people, prompts
 from storage.desk import Desks
@@ -297,3 +300,14 @@ def set_gold(store: Store, desks: Desks, pair_id: str, gold: Choice | None, acto
 def golds(store: Store) -> dict[str, str]:
     """The right choice of each pair where it is known, by pair id."""
     return dict(store.rows("SELECT id, gold FROM pair WHERE gold IS NOT NULL"))
+
+
+def length_differences(store: Store, pair_ids: Sequence[str]) -> FloatArray:
+    """By how many characters answer a of each pair is longer than b; shape (n,)."""
+    found = store.table(
+        """SELECT pair.id, (length(a.text) - length(b.text))::DOUBLE AS longer FROM pair JOIN response a ON a.id = response_a
+           JOIN response b ON b.id = response_b WHERE pair.id IN (SELECT unnest(?))""",
+        list(pair_ids),
+    )
+    place = pc.index_in(pa.array(pair_ids, pa.string()), found["id"].combine_chunks())
+    return np.asarray(found["longer"].take(place).to_numpy(), dtype=np.float64)

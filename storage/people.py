@@ -60,6 +60,13 @@ def annotators(store: Store) -> list[tuple[str, str, str, str | None, int]]:
     )
 
 
+def name(store: Store, annotator_id: str) -> str:
+    """What somebody is called; the id where there is nobody of that id."""
+    with store.reading() as session:
+        row = session.get(AnnotatorRow, annotator_id)
+    return row.name if row else annotator_id
+
+
 def enter_annotators(session: Session, names: Mapping[str, str], kind: str) -> int:
     """Insert those of the annotators, names by id, that are not there yet; returns how many."""
     now = datetime.now(UTC)

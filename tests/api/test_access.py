@@ -56,6 +56,8 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, object]]] = {
     ("POST", "/jobs/{job_id}/cancel"): ("lead", {}),
     ("GET", "/models"): ("researcher", {}),
     ("GET", "/models/{model_id}"): ("researcher", {}),
+    ("GET", "/models/{model_id}/report"): ("researcher", {}),
+    ("GET", "/drift/{job_id}/report"): ("researcher", {}),
     ("POST", "/models/{model_id}/deploy"): ("lead", {}),
     ("POST", "/models/{model_id}/rollback"): ("lead", {}),
     ("POST", "/models/{model_id}/archive"): ("lead", {}),

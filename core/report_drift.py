@@ -1,0 +1,379 @@
+"""What the report of a drift run says: what changed between two windows, where, how sure that is, and how to find it again."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from core.bootstrap import DRAWS
+from core.clustering import COMPONENTS
+from core.estimate import Estimate
+from core.report import (
+    DECIMAL,
+    PERCENT,
+    SIGNED,
+    Facts,
+    Figure,
+    Listed,
+    Report,
+    Section,
+    Table,
+    cells,
+    counted,
+    number,
+    p_value,
+    sentence,
+    told,
+    versions,
+)
+from core.report_figures import DRAWN, line_of, map_of, rows_of_intervals
+from core.two_samples import PERMUTATIONS
+
+Row = Mapping[str, Any]
+MOST = 40
+"""Clusters in a table at most."""
+FEW = 20
+"""Clusters drawn at most."""
+NAMED = 10
+"""Clusters named on the map at most."""
+SPAN = 100
+"""Outcomes that an error rate along time is over."""
+VIEWS = {
+    "semantic": "by meaning: sentence embeddings",
+    "tfidf": "by words: TF-IDF (Spärck Jones 1972), reduced to its main directions",
+}
+TESTS = {
+    "mmd": "Texts: maximum mean discrepancy",
+    "classifier": "Texts: area under the classifier’s ROC curve",
+    "labels": "Labels: total variation distance",
+}
+ALERTS = {
+    "mmd": "the texts as a whole differ by their distances",
+    "classifier": "a classifier tells the windows apart",
+    "labels": "the labels shifted",
+    "calibration": "the model is off in another way",
+}
+LABELS = {"a": "A preferred", "b": "B preferred", "tie": "Tie", "both_bad": "Both bad", "split": "Split vote"}
+KINDS = {
+    "error": ("Error rate", "how often the model was on the other side than people, on pairs that it had not seen; ties are left out",
+              "from that of all other texts", PERCENT),
+    "gap": ("Calibration gap", "the model’s confidence less the share of people on its side: above 0 it is too sure, below 0 too shy",
+            "from 0", SIGNED),
+    "flips": ("Flips", "how often the two models are on different sides", "from that of all other texts", PERCENT),
+}  # fmt: skip
+
+
+def drift_report(
+    figures: Row, points: pa.Table, arguments: Row | None, about: Facts, subject: str, made_at: datetime
+) -> Report:
+    """A report of what a drift job found.
+
+    ``figures`` and ``points``: as ``jobs.drift`` leaves them in result.json and points.parquet. ``arguments``: those of its job.json, None
+    where it is gone. ``about``: when, by whom, of what. ``subject``: what the texts are, such as pairs.
+    """
+    before, after = (window["name"] for window in figures["windows"])
+    names = {one["cluster"]: _called(one) for one in figures["clusters"]}
+    sections = [
+        _data(figures, subject),
+        _whole(figures),
+        _clusters(figures, points, names),
+        *_quality(figures, names),
+        *_labels(figures),
+        *_calibration(figures),
+        *_stream(figures, points),
+        _method(figures, arguments),
+        _again(figures, arguments),
+    ]
+    return Report(
+        f"Drift of {subject}",
+        f"{before} against {after}",
+        about,
+        _summary(figures, names, subject),
+        sections,
+        made_at,
+    )
+
+
+def _summary(figures: Row, names: Mapping[int, str], subject: str) -> list[str]:
+    first, second = figures["windows"]
+    sizes = f"{first['rows']:,} {subject} of {first['name']} are held against {second['rows']:,} of {second['name']}."
+    alerts = figures["alerts"]
+    if not alerts:
+        found = [f"{sizes} No alert: there is no evidence that anything changed."]
+    else:
+        said = "; ".join(_alert(one, len(figures["clusters"])) for one in alerts)
+        found = [f"{sizes} To look into: {said}."]
+    changed = [one for one in figures["clusters"] if _significant(one, figures["alpha"])]
+    moves = {True: "more", False: "less"}
+    for more, which in moves.items():
+        some = [one for one in changed if _grew(one) is more][:3]
+        if some:
+            told_of = "; ".join(_moved(one, names) for one in some)
+            found.append(f"What there is {which} of, the best evidence first: {told_of}.")
+    rate = f"Each kind of alert is set to {figures['alpha']:.0%}: where nothing changed, it comes in so many runs at most."
+    return [*found, rate]
+
+
+def _moved(one: Row, names: Mapping[int, str]) -> str:
+    before, after = (told(Estimate(**one["share"][part]), PERCENT) for part in ("before", "after"))
+    return f"cluster {names[one['cluster']]}, from {before} to {after}"
+
+
+def _alert(one: Row, clusters: int) -> str:
+    if one["kind"] == "clusters":
+        p = sentence(one["p"])
+        return f"{len(one['clusters'])} of {counted(clusters, 'cluster')} came, went, grew or shrank (smallest adjusted {p})"
+    if one["kind"] == "stream":
+        return f"the error rate changed {counted(one['changes'], 'time')} as the votes came in"
+    return f"{ALERTS[one['kind']]} ({sentence(one['p'])})"
+
+
+def _data(figures: Row, subject: str) -> Section:
+    rows = [
+        [one["name"], _day(one.get("from")), _day(one.get("to")), f"{one['rows']:,}", f"{one['groups']:,}"]
+        for one in figures["windows"]
+    ]
+    table = Table(
+        "The two windows, with the first and the last time in each (UTC). A group is what is taken to be alike, such as texts of one prompt.",
+        ["Window", "From", "To", subject.capitalize(), "Groups"],
+        rows,
+    )
+    loose = figures["unclustered"]
+    total = sum(one["rows"] for one in figures["windows"])
+    text = f"They form {counted(len(figures['clusters']), 'cluster')}; {loose:,} of {total:,} belong to none."
+    return Section("Data", [table, text])
+
+
+def _whole(figures: Row) -> Section:
+    rows = []
+    for key, name in TESTS.items():
+        one = figures["tests"][key]
+        value, interval, n = cells(Estimate(**one["figure"]))
+        if one["figure"]["value"] is not None and one["figure"]["low"] is None:
+            interval = "–"
+        limit = "–" if one["limit"] is None else f"{one['limit']:.3f}"
+        rows.append([name, value, interval, n, limit, p_value(one["p_value"])])
+    caption = (
+        "The windows as a whole. n: texts that count, one of each group. Limit: where nothing changed, the value stays below it in 95 "
+        "of 100 cases."
+    )
+    return Section(
+        "The windows as a whole", [Table(caption, ["Test", "Value", "95% interval", "n", "Limit", "p"], rows)]
+    )
+
+
+def _clusters(figures: Row, points: pa.Table, names: Mapping[int, str]) -> Section:
+    found = figures["clusters"]
+    if not found:
+        return Section("Clusters", ["The texts form no clusters: they lie on the map as one cloud."])
+    before, after = (window["name"] for window in figures["windows"])
+    shown = found[:FEW]
+    estimates = {
+        name: [Estimate(**one["share"][part]) for one in shown]
+        for name, part in ((before, "before"), (after, "after"))
+    }
+    drawn = rows_of_intervals(
+        [names[one["cluster"]] for one in shown], estimates, "Share of each window that a cluster has"
+    )
+    rows = [
+        [names[one["cluster"]], f"{one['n']:,}",
+         *(told(Estimate(**one["share"][part]), PERCENT) for part in ("before", "after")), _adjusted(one["share"]["change"])]
+        for one in found[:MOST]
+    ]  # fmt: skip
+    caption = (
+        f"The share of each window that a cluster has, with its 95% interval, the best evidence of a change first{_most(found, MOST)}. p: that "
+        f"the share is the same, adjusted over all {len(found)} clusters."
+    )
+    return Section(
+        "Clusters",
+        [
+            _map(figures, points, names),
+            Figure(
+                f"The share of each window that a cluster has, with 95% intervals{_most(found, FEW)}.", drawn
+            ),
+            Table(caption, ["Cluster", "Texts", "Before", "After", "p"], rows),
+        ],
+    )
+
+
+def _map(figures: Row, points: pa.Table, names: Mapping[int, str]) -> Figure:
+    point = np.column_stack([points["x"].to_numpy(), points["y"].to_numpy()]).astype(np.float32)
+    cluster = points["cluster"].to_numpy()
+    changed = [one for one in figures["clusters"] if _significant(one, figures["alpha"])]
+    grew, shrank = (
+        np.isin(cluster, [one["cluster"] for one in changed if _grew(one) is more]) for more in (True, False)
+    )
+    groups = {
+        "no evidence of change": (~(grew | shrank), "other"),
+        "shrank": (shrank, "first"),
+        "grew": (grew, "second"),
+    }
+    marks = []
+    for one in changed[:NAMED]:
+        x, y = np.median(point[cluster == one["cluster"]], axis=0).tolist()
+        marks.append((x, y, names[one["cluster"]]))
+    sample = f" A sample of {DRAWN:,} of {len(point):,} is drawn." if len(point) > DRAWN else ""
+    caption = (
+        f"The texts of both windows on one map; those near each other are alike, and the axes mean nothing. In colour are the clusters whose "
+        f"share changed.{sample}"
+    )
+    return Figure(caption, map_of(point, groups, marks, "Map of the texts of both windows"))
+
+
+def _quality(figures: Row, names: Mapping[int, str]) -> list[Section]:
+    """How a model does in each cluster, in tables of those figures that there are."""
+    tables = []
+    for kind, (name, meaning, apart, form) in KINDS.items():
+        known = [one for one in figures["clusters"] if one[kind]["whole"]["value"] is not None]
+        if not known:
+            continue
+        known.sort(key=lambda one: _p(one[kind]["apart"]))
+        rows = [
+            [names[one["cluster"]], "\u00a0· ".join(f"{one[kind][part]['n']:,}" for part in ("before", "after")),
+             *(told(Estimate(**one[kind][part]), form) for part in ("before", "after")), _adjusted(one[kind]["change"]),
+             told(Estimate(**one[kind]["whole"]), form), _adjusted(one[kind]["apart"])]
+            for one in known[:MOST]
+        ]  # fmt: skip
+        caption = (
+            f"{name}: {meaning}. The best evidence that it differs {apart} first{_most(known, MOST)}. p: that it is the same in both "
+            f"windows, and that it does not differ {apart}; each adjusted over the clusters."
+        )
+        header = ["Cluster", "n in each", "Before", "After", "p, change", "Both", "p, apart"]
+        tables.append(Table(caption, header, rows))
+    return [Section("How the model does in each cluster", tables)] if tables else []
+
+
+def _labels(figures: Row) -> list[Section]:
+    rows = [
+        [LABELS.get(one["label"], one["label"]), f"{one['before']['n']:,}", told(Estimate(**one["before"]), PERCENT),
+         f"{one['after']['n']:,}", told(Estimate(**one["after"]), PERCENT), _adjusted(one["change"])]
+        for one in figures["labels"]
+    ]  # fmt: skip
+    caption = (
+        "What most annotators of a pair said in the window, with 95% intervals. p: adjusted over the labels."
+    )
+    header = ["Label", "n", "Before", "n", "After", "p"]
+    return [Section("Labels", [Table(caption, header, rows)])] if rows else []
+
+
+def _calibration(figures: Row) -> list[Section]:
+    found = figures["calibration"]
+    if found["gap_before"]["value"] is None or found["gap_after"]["value"] is None:
+        return []
+    rows = [
+        [f"{name}, {part}", *cells(Estimate(**found[f"{kind}_{part}"]), form)]
+        for name, kind, form in (
+            ("Confidence less votes on its side", "gap", SIGNED),
+            ("Expected calibration error", "ece", DECIMAL),
+        )
+        for part in ("before", "after")
+    ]
+    tested = (
+        found["reason"]
+        or f"That the model is off in the same way in both windows: {sentence(found['p_value'])}."
+    )
+    caption = f"Calibration on pairs that the model had not seen. {tested}"
+    return [Section("Calibration", [Table(caption, ["Figure", "Value", "95% interval", "n"], rows)])]
+
+
+def _stream(figures: Row, points: pa.Table) -> list[Section]:
+    stream = figures["stream"]
+    error = points["error"].to_numpy().astype(np.float64)
+    at = points["seen_at"].to_numpy().astype("datetime64[us]")
+    known = np.flatnonzero(~np.isnan(error) & ~np.isnat(at))
+    if not stream["outcomes"] or not len(known):
+        return []
+    order = known[np.argsort(at[known], kind="stable")]
+    span = min(SPAN, len(order))
+    total = np.concatenate([[0.0], np.cumsum(error[order])])
+    rate, times = (total[span:] - total[:-span]) / span, at[order][span - 1 :]
+    alarms = [
+        (int(np.searchsorted(times, np.datetime64(one["found_at"]))), int(np.searchsorted(times, np.datetime64(one["since_at"]))))
+        for one in stream["changes"]
+    ]  # fmt: skip
+    drawn = line_of(
+        rate, alarms, (_day(str(times[0])), _day(str(times[-1]))), f"Error rate of the latest {span} outcomes"
+    )
+    said = [
+        f"Alarm at {_day(one['found_at'])}: errors went from {told(Estimate(**one['before']), PERCENT)} to "
+        f"{told(Estimate(**one['after']), PERCENT)}."
+        for one in stream["changes"]
+    ]
+    caption = f"The error rate of the latest {span} outcomes, in the order in which they came."
+    if alarms:
+        caption += " Red lines: alarms, each with the stretch in which the change was found."
+    watched = (
+        f"{stream['outcomes']:,} outcomes were watched, one of each group. However often one looks, the chance that such a watch ever alarms "
+        f"while nothing changes is {figures['alpha']:.0%} at most."
+    )
+    return [Section("Errors as they came", [Figure(caption, drawn), *(said or ["No alarm."]), watched])]
+
+
+def _method(figures: Row, arguments: Row | None) -> Section:
+    given = arguments or {}
+    encoder = f" ({given['model']})" if given.get("view") == "semantic" and "model" in given else ""
+    view = VIEWS[figures["view"]]
+    return Section(
+        "Method",
+        [
+            f"Texts of both windows together are turned into vectors, {view}{encoder}; these are reduced to {COMPONENTS} components at most, laid "
+            "out by UMAP (McInnes, Healy & Melville 2018) and clustered by HDBSCAN (Campello, Moulavi & Sander 2013), without a look at windows, "
+            "votes or errors. Terms are chosen by class-based TF-IDF (Grootendorst 2022).",
+            "Shares have Wilson’s intervals (1927) and Fisher’s exact test on effective counts, which are rows over their design effect where "
+            "rows of a group are alike (Rao & Scott 1992). P-values are adjusted over clusters, each kind for itself (Benjamini & Hochberg 1995).",
+            f"Texts as a whole: maximum mean discrepancy with a Gaussian kernel (Gretton et al. 2012) and a cross-fitted classifier (Lopez-Paz & "
+            f"Oquab 2017), one text of each group, p-values from {PERMUTATIONS} permutations (so 0.002 is the smallest there is); the interval of "
+            "the area is that of DeLong, DeLong & Clarke-Pearson (1988). Labels: total variation, p from Pearson’s chi-squared by permutation.",
+            f"Calibration drift: Hotelling’s test on the gap between confidence and votes and on its slope along the confidence, its covariance "
+            f"over groups; intervals of the calibration error from {DRAWS:,} bootstrap draws of groups. The stream of errors is watched as ADWIN "
+            "does (Bifet & Gavaldà 2007), with Fisher’s test and a level that is spent over all looks.",
+        ],
+    )
+
+
+def _again(figures: Row, arguments: Row | None) -> Section:
+    settings = "Not kept: the run’s folder is gone."
+    if arguments is not None:
+        kept = {"seed": arguments["seed"], "alpha": arguments["alpha"], "view": arguments["view"]}
+        if kept["view"] == "semantic":
+            kept["encoder"] = arguments["model"]
+        settings = ", ".join(f"{name} {value}" for name, value in kept.items())
+    seconds = sum(figures.get("seconds", {}).values())
+    facts = [("Settings", settings), *versions("umap-learn", "hdbscan", "scikit-learn", "scipy", "numpy")]
+    if seconds:
+        facts.append(("Time and memory", f"{number(seconds, '{:,.0f}')} s, {figures['peak_mb']:,} MB"))
+    return Section(
+        "To do it again",
+        [Listed(facts), "The same texts, settings and versions give the same clusters and figures."],
+    )
+
+
+def _called(one: Row) -> str:
+    return f"{one['cluster']} · {', '.join(one['terms'][:3]) or 'no words of its own'}"
+
+
+def _significant(one: Row, alpha: float) -> bool:
+    return one["share"]["change"] is not None and one["share"]["change"]["adjusted"] <= alpha
+
+
+def _grew(one: Row) -> bool:
+    before, after = ((one["share"][part]["value"] or 0.0) for part in ("before", "after"))
+    return bool(after > before)
+
+
+def _adjusted(test: Row | None) -> str:
+    return p_value(test["adjusted"] if test else None)
+
+
+def _p(test: Row | None) -> float:
+    return float(test["adjusted"]) if test else 2.0
+
+
+def _most(found: Sequence[Row], most: int) -> str:
+    return f"; the first {most} of {len(found)}" if len(found) > most else ""
+
+
+def _day(time: str | None) -> str:
+    return "–" if time is None else time[:16].replace("T", " ")

@@ -1,0 +1,29 @@
+"""Buttons that hand out a report as one HTML file, which is made when it is asked for."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from jobs import reports
+from storage.models import Model
+from storage.tables import DriftRow
+from storage.workbench import workbench
+
+
+def drift_report(run: DriftRow) -> None:
+    windows = "-".join(window["name"].replace(" ", "-") for window in run.figures["windows"])
+    _offer(lambda: reports.of_drift(workbench(), run), f"drift-{windows}", run.id)
+
+
+def model_report(model: Model, which: str) -> None:
+    """``which``: of the pairs that it had not seen (``core.held_out.unseen``)."""
+    _offer(
+        lambda: reports.of_model(workbench(), model.id, which),
+        f"{model.name}-{model.version}",
+        f"{model.id} {which}",
+    )
+
+
+def _offer(make: Callable[[], str], name: str, key: str) -> None:
+    st.download_button("Report (HTML)", make, f"{name}.html", "text/html", on_click="ignore", icon=":material/article:", key=f"report {key}",
+                       help="One file to read, print and pass on, with tables, figures and methods.")  # fmt: skip
