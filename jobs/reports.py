@@ -9,7 +9,7 @@ from core.report_drift import VIEWS, drift_report
 from core.report_evaluation import Evaluated, evaluation_report
 from jobs.protocol import JobError, Row, Run
 from storage import campaigns, drift, learning, models, pairs, people
-from storage.models import SPLITS, ModelError
+from storage.models import SPLITS, Lineage, ModelError
 from storage.store import Store
 from storage.tables import DriftRow
 from storage.workbench import Workbench
@@ -19,16 +19,24 @@ def of_drift(bench: Workbench, run: DriftRow) -> str:
     """The report of a drift run as HTML."""
     store, scope = bench.store, run.scope
     what = "pairs" if run.population == "pairs" else f"{run.population} of pairs"
-    about = [
+    alike = {
+        "prompt": "texts of one prompt, and equal texts",
+        "text": "equal texts alone, as there are few prompts: this is about these prompts, not about how prompts are chosen",
+    }
+    facts = [
         ("Run", f"{run.id}, by {people.name(store, run.actor)}, {when(run.created_at)}"),
-        ("Texts", f"{what} {scope.get('by', 'judged')} in the windows; {_people(bool(scope.get('simulated')))}"),
+        (
+            "Texts",
+            f"{what} {scope.get('by', 'judged')} in the windows; {_people(bool(scope.get('simulated')))}",
+        ),
         ("Campaign", _campaign(store, run.campaign_id)),
-        *([("Category", scope["category"])] if scope.get("category") else []),
+        ("Category", scope.get("category")),
         ("View", VIEWS[run.view]),
-        ("Alike", "texts of one prompt, and equal texts" if run.grouped == "prompt" else
-                  "equal texts alone, as there are few prompts: this is about these prompts, not about how prompts are chosen"),
-        *((name, _model(store, key)) for name, key in (("Model", run.model_id), ("Held against", run.other_id)) if key),
-    ]  # fmt: skip
+        ("Alike", alike[run.grouped]),
+        ("Model", run.model_id and _model(store, run.model_id)),
+        ("Held against", run.other_id and _model(store, run.other_id)),
+    ]
+    about = [(name, fact) for name, fact in facts if fact]
     points = drift.points(store, run.id)
     made = drift_report(
         run.figures, points, _arguments(bench, run.id), about, run.population, datetime.now(UTC)
@@ -43,51 +51,68 @@ def of_model(bench: Workbench, model_id: str, which: str = ALL) -> str:
     """
     store = bench.store
     lineage = models.lineage(store, model_id)
-    model, learnt = lineage.model, lineage.learnt
+    model = lineage.model
+    called, chosen = f"{model.name} {model.version}", _which(store, model_id, which)
     found = HeldOut.of(unseen(models.predictions(store, model_id, SPLITS), which))
-    called = f"{model.name} {model.version}"
     if not len(found):
         raise ModelError(
             f"{called} has predicted no pair that it had not seen and that has votes. Probe it on pairs it has not learnt from, or "
             "train with a share held out."
         )
-    policy = learning.policy_of(learnt)
-    label = f"{CONSENSUS[policy.consensus]}; {TIES[policy.ties]}; {_people(policy.simulated)}"
-    lost = learnt.get("report", {}).get("lost", {})
-    parts = model.figures.get("parts", {})
-    told = _arguments(bench, model.job_id) or {}
-    comes_from = [
-        ("Method", f"{model.method} on {model.base or 'no pretrained model'}"),
-        ("Learnt from", f"{learnt.get('pairs', 0):,} pairs with {len(lineage.annotation_ids):,} annotations; their ids stand in the registry"),
-        ("Campaign", _campaign(store, learnt.get("campaign_id"))),
-        *([("Category", learnt["category"])] if learnt.get("category") else []),
-        ("Label", label),
-        *([("Left out", "\n".join(f"{n:,} pairs: {LOST.get(why, why)}" for why, n in lost.items()))] if lost else []),
-        *([("Split", "; ".join(f"{part} {size['rows']:,} pairs of {size['groups']:,} prompts" for part, size in parts.items()) + "; no prompt is in two parts")] if parts else []),
-        ("Calibrator", _calibrator(model.figures)),
-        *([("Fine-tuned from", " ← ".join(f"{one.name} {one.version}" for one in lineage.parents))] if lineage.parents else []),
-        ("model.json", f"SHA-256 {model.checksum}"),
-    ]  # fmt: skip
-    settings = ", ".join(
-        f"{name} {value}" for name, value in told.items() if value is not None and name != "from"
-    )
     about = [
         (
             "Model",
             f"{called}, {model.status}; made {when(model.created_at)} by {people.name(store, model.actor)}",
         ),
-        ("Pairs", _which(store, model_id, which)),
-        ("Labels", f"as they stand now: {label}"),
+        ("Pairs", chosen),
+        ("Labels", f"as they stand now: {_label(lineage.learnt)}"),
     ]
-    evaluated = Evaluated(
-        found.p, found.uncalibrated, found.y, found.group, found.category,
-        pairs.length_differences(store, found.pair_id.tolist()), BINS,
-    )  # fmt: skip
-    again: Facts = [
+    longer = pairs.length_differences(store, found.pair_id.tolist())
+    evaluated = Evaluated(found.p, found.uncalibrated, found.y, found.group, found.category, longer, BINS)
+    told = _arguments(bench, model.job_id) or {}
+    settings = ", ".join(
+        f"{name} {value}" for name, value in told.items() if value is not None and name != "from"
+    )
+    again = [
         ("Job", model.job_id or "none"),
         ("Training settings", settings or "Not kept: the job’s folder is gone."),
     ]
+    comes_from = _comes_from(store, lineage)
     return render(evaluation_report(called, evaluated, about, comes_from, again, datetime.now(UTC)))
+
+
+def _comes_from(store: Store, lineage: Lineage) -> Facts:
+    """The data that a model learnt from and how it was made, as far as each is known."""
+    model, learnt = lineage.model, lineage.learnt
+    lost = [
+        f"{n:,} pairs: {LOST.get(why, why)}" for why, n in learnt.get("report", {}).get("lost", {}).items()
+    ]
+    parts = [
+        f"{part} {size['rows']:,} pairs of {size['groups']:,} prompts"
+        for part, size in model.figures.get("parts", {}).items()
+    ]
+    annotations = len(lineage.annotation_ids)
+    facts = [
+        ("Method", f"{model.method} on {model.base or 'no pretrained model'}"),
+        (
+            "Learnt from",
+            f"{learnt.get('pairs', 0):,} pairs with {annotations:,} annotations, whose ids stand in the registry",
+        ),
+        ("Campaign", _campaign(store, learnt.get("campaign_id"))),
+        ("Category", learnt.get("category")),
+        ("Label", _label(learnt)),
+        ("Left out", "\n".join(lost)),
+        ("Split", "; ".join([*parts, "no prompt is in two parts"]) if parts else None),
+        ("Calibrator", _calibrator(model.figures)),
+        ("Fine-tuned from", " ← ".join(f"{one.name} {one.version}" for one in lineage.parents)),
+        ("model.json", f"SHA-256 {model.checksum}"),
+    ]
+    return [(name, fact) for name, fact in facts if fact]
+
+
+def _label(learnt: Row) -> str:
+    policy = learning.policy_of(learnt)
+    return f"{CONSENSUS[policy.consensus]}; {TIES[policy.ties]}; {_people(policy.simulated)}"
 
 
 def _which(store: Store, model_id: str, which: str) -> str:

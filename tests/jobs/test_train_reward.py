@@ -225,6 +225,8 @@ def test_evaluate(trained: Path, shell: Shell) -> None:
     assert "row 1: the row: the two answers are identical" in out and "row 2: votes_chosen" in out
     figures = result(output)
     assert all(is_estimate(figures[name]) for name in ("accuracy", "log_loss", "ece"))
+    report = (output / "report.html").read_text("utf-8")
+    assert f"{figures['accuracy']['value']:.3f}" in report and f"{figures['ece']['value']:.3f}" in report
     assert figures["log_loss"]["n"] == figures["total"] == 118 and figures["left_out"]["count"] == 2
     assert figures["accuracy"]["value"] > 0.9
 
