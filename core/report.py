@@ -27,12 +27,11 @@ Facts = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of as many cells as the ``header`` has; the first column is text, the others are figures, but for the last of a ``worded`` one."""
+    """Rows of as many cells as the ``header`` has; the first column is text, the others are figures."""
 
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    worded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """What the report of a drift run says: what changed between two windows, where, how sure that is, and how to find it again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +10,7 @@ from core.bootstrap import DRAWS
 from core.clustering import COMPONENTS
 from core.estimate import Estimate
 from core.report import (
-    DECIMAL,
     PERCENT,
-    SIGNED,
     Facts,
     Figure,
     Listed,
@@ -28,18 +25,24 @@ from core.report import (
     told,
     versions,
 )
-from core.report_figures import DRAWN, line_of, map_of, rows_of_intervals
+from core.report_drift_votes import (
+    MOST,
+    Row,
+    adjusted,
+    day,
+    in_clusters,
+    most,
+    of_calibration,
+    of_errors,
+    of_labels,
+)
+from core.report_figures import DRAWN, map_of, rows_of_intervals
 from core.two_samples import PERMUTATIONS
 
-Row = Mapping[str, Any]
-MOST = 40
-"""Clusters in a table at most."""
 FEW = 20
 """Clusters drawn at most."""
 NAMED = 10
 """Clusters named on the map at most."""
-SPAN = 100
-"""Outcomes that an error rate along time is over."""
 VIEWS = {
     "semantic": "by meaning: sentence embeddings",
     "tfidf": "by words: TF-IDF (Spärck Jones 1972), reduced to its main directions",
@@ -55,14 +58,6 @@ ALERTS = {
     "labels": "the labels shifted",
     "calibration": "the model is off in another way",
 }
-LABELS = {"a": "A preferred", "b": "B preferred", "tie": "Tie", "both_bad": "Both bad", "split": "Split vote"}
-KINDS = {
-    "error": ("Error rate", "how often the model was on the other side than people, on pairs that it had not seen; ties are left out",
-              "from that of all other texts", PERCENT),
-    "gap": ("Calibration gap", "the model’s confidence less the share of people on its side: above 0 it is too sure, below 0 too shy",
-            "from 0", SIGNED),
-    "flips": ("Flips", "how often the two models are on different sides", "from that of all other texts", PERCENT),
-}  # fmt: skip
 
 
 def drift_report(
@@ -79,10 +74,10 @@ def drift_report(
         _data(figures, subject),
         _whole(figures),
         _clusters(figures, points, names),
-        *_quality(figures, names),
-        *_labels(figures),
-        *_calibration(figures),
-        *_stream(figures, points),
+        *in_clusters(figures, names),
+        *of_labels(figures),
+        *of_calibration(figures),
+        *of_errors(figures, points),
         _method(figures, arguments),
         _again(figures, arguments),
     ]
@@ -132,7 +127,7 @@ def _alert(one: Row, clusters: int) -> str:
 
 def _data(figures: Row, subject: str) -> Section:
     rows = [
-        [one["name"], _day(one.get("from")), _day(one.get("to")), f"{one['rows']:,}", f"{one['groups']:,}"]
+        [one["name"], day(one.get("from")), day(one.get("to")), f"{one['rows']:,}", f"{one['groups']:,}"]
         for one in figures["windows"]
     ]
     table = Table(
@@ -179,11 +174,11 @@ def _clusters(figures: Row, points: pa.Table, names: Mapping[int, str]) -> Secti
     )
     rows = [
         [names[one["cluster"]], f"{one['n']:,}",
-         *(told(Estimate(**one["share"][part]), PERCENT) for part in ("before", "after")), _adjusted(one["share"]["change"])]
+         *(told(Estimate(**one["share"][part]), PERCENT) for part in ("before", "after")), adjusted(one["share"]["change"])]
         for one in found[:MOST]
     ]  # fmt: skip
     caption = (
-        f"The share of each window that a cluster has, with its 95% interval, the best evidence of a change first{_most(found, MOST)}. p: that "
+        f"The share of each window that a cluster has, with its 95% interval, the best evidence of a change first{most(found, MOST)}. p: that "
         f"the share is the same, adjusted over all {len(found)} clusters."
     )
     return Section(
@@ -191,7 +186,7 @@ def _clusters(figures: Row, points: pa.Table, names: Mapping[int, str]) -> Secti
         [
             _map(figures, points, names),
             Figure(
-                f"The share of each window that a cluster has, with 95% intervals{_most(found, FEW)}.", drawn
+                f"The share of each window that a cluster has, with 95% intervals{most(found, FEW)}.", drawn
             ),
             Table(caption, ["Cluster", "Texts", "Before", "After", "p"], rows),
         ],
@@ -220,95 +215,6 @@ def _map(figures: Row, points: pa.Table, names: Mapping[int, str]) -> Figure:
         f"share changed.{sample}"
     )
     return Figure(caption, map_of(point, groups, marks, "Map of the texts of both windows"))
-
-
-def _quality(figures: Row, names: Mapping[int, str]) -> list[Section]:
-    """How a model does in each cluster, in tables of those figures that there are."""
-    tables = []
-    for kind, (name, meaning, apart, form) in KINDS.items():
-        known = [one for one in figures["clusters"] if one[kind]["whole"]["value"] is not None]
-        if not known:
-            continue
-        known.sort(key=lambda one: _p(one[kind]["apart"]))
-        rows = [
-            [names[one["cluster"]], "\u00a0· ".join(f"{one[kind][part]['n']:,}" for part in ("before", "after")),
-             *(told(Estimate(**one[kind][part]), form) for part in ("before", "after")), _adjusted(one[kind]["change"]),
-             told(Estimate(**one[kind]["whole"]), form), _adjusted(one[kind]["apart"])]
-            for one in known[:MOST]
-        ]  # fmt: skip
-        caption = (
-            f"{name}: {meaning}. The best evidence that it differs {apart} first{_most(known, MOST)}. p: that it is the same in both "
-            f"windows, and that it does not differ {apart}; each adjusted over the clusters."
-        )
-        header = ["Cluster", "n in each", "Before", "After", "p, change", "Both", "p, apart"]
-        tables.append(Table(caption, header, rows))
-    return [Section("How the model does in each cluster", tables)] if tables else []
-
-
-def _labels(figures: Row) -> list[Section]:
-    rows = [
-        [LABELS.get(one["label"], one["label"]), f"{one['before']['n']:,}", told(Estimate(**one["before"]), PERCENT),
-         f"{one['after']['n']:,}", told(Estimate(**one["after"]), PERCENT), _adjusted(one["change"])]
-        for one in figures["labels"]
-    ]  # fmt: skip
-    caption = (
-        "What most annotators of a pair said in the window, with 95% intervals. p: adjusted over the labels."
-    )
-    header = ["Label", "n", "Before", "n", "After", "p"]
-    return [Section("Labels", [Table(caption, header, rows)])] if rows else []
-
-
-def _calibration(figures: Row) -> list[Section]:
-    found = figures["calibration"]
-    if found["gap_before"]["value"] is None or found["gap_after"]["value"] is None:
-        return []
-    rows = [
-        [f"{name}, {part}", *cells(Estimate(**found[f"{kind}_{part}"]), form)]
-        for name, kind, form in (
-            ("Confidence less votes on its side", "gap", SIGNED),
-            ("Expected calibration error", "ece", DECIMAL),
-        )
-        for part in ("before", "after")
-    ]
-    tested = (
-        found["reason"]
-        or f"That the model is off in the same way in both windows: {sentence(found['p_value'])}."
-    )
-    caption = f"Calibration on pairs that the model had not seen. {tested}"
-    return [Section("Calibration", [Table(caption, ["Figure", "Value", "95% interval", "n"], rows)])]
-
-
-def _stream(figures: Row, points: pa.Table) -> list[Section]:
-    stream = figures["stream"]
-    error = points["error"].to_numpy().astype(np.float64)
-    at = points["seen_at"].to_numpy().astype("datetime64[us]")
-    known = np.flatnonzero(~np.isnan(error) & ~np.isnat(at))
-    if not stream["outcomes"] or not len(known):
-        return []
-    order = known[np.argsort(at[known], kind="stable")]
-    span = min(SPAN, len(order))
-    total = np.concatenate([[0.0], np.cumsum(error[order])])
-    rate, times = (total[span:] - total[:-span]) / span, at[order][span - 1 :]
-    alarms = [
-        (int(np.searchsorted(times, np.datetime64(one["found_at"]))), int(np.searchsorted(times, np.datetime64(one["since_at"]))))
-        for one in stream["changes"]
-    ]  # fmt: skip
-    drawn = line_of(
-        rate, alarms, (_day(str(times[0])), _day(str(times[-1]))), f"Error rate of the latest {span} outcomes"
-    )
-    said = [
-        f"Alarm at {_day(one['found_at'])}: errors went from {told(Estimate(**one['before']), PERCENT)} to "
-        f"{told(Estimate(**one['after']), PERCENT)}."
-        for one in stream["changes"]
-    ]
-    caption = f"The error rate of the latest {span} outcomes, in the order in which they came."
-    if alarms:
-        caption += " Red lines: alarms, each with the stretch in which the change was found."
-    watched = (
-        f"{stream['outcomes']:,} outcomes were watched, one of each group. However often one looks, the chance that such a watch ever alarms "
-        f"while nothing changes is {figures['alpha']:.0%} at most."
-    )
-    return [Section("Errors as they came", [Figure(caption, drawn), *(said or ["No alarm."]), watched])]
 
 
 def _method(figures: Row, arguments: Row | None) -> Section:
@@ -361,19 +267,3 @@ def _significant(one: Row, alpha: float) -> bool:
 def _grew(one: Row) -> bool:
     before, after = ((one["share"][part]["value"] or 0.0) for part in ("before", "after"))
     return bool(after > before)
-
-
-def _adjusted(test: Row | None) -> str:
-    return p_value(test["adjusted"] if test else None)
-
-
-def _p(test: Row | None) -> float:
-    return float(test["adjusted"]) if test else 2.0
-
-
-def _most(found: Sequence[Row], most: int) -> str:
-    return f"; the first {most} of {len(found)}" if len(found) > most else ""
-
-
-def _day(time: str | None) -> str:
-    return "–" if time is None else time[:16].replace("T", " ")

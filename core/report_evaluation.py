@@ -106,12 +106,14 @@ def evaluation_report(
 def _summary(model: str, found: Evaluated, right: Estimate, after: Calibration) -> list[str]:
     where = "on the side that people prefer" if found.pairs else "right on whether an answer is good"
     said = f"{model} is {where} in {told(right, PERCENT)} of cases it had not seen (n = {right.n:,})."
-    if found.longer is not None:
+    if right.value is None:
+        said = right.reason or ""
+    elif found.longer is not None:
         longer, gain = _longer(found, found.longer)
         said += f" Preferring the longer answer is so in {told(longer, PERCENT)}; the difference is {told(_points(gain), '{:+.1f}')} points{_verdict(gain)}."
     assert after.reliability is not None
-    null, tests = after.reliability.null, (after.spiegelhalter_p or 0.0, after.kolmogorov_smirnov_p or 0.0)
-    off = [p <= ALPHA for p in (null.p_value, *tests)]
+    null, tests = after.reliability.null, (after.spiegelhalter_p, after.kolmogorov_smirnov_p)
+    off = [p <= ALPHA for p in (null.p_value, *tests) if p is not None]
     believed = (
         "Its probabilities are off" if all(off) else "There is no evidence that its probabilities are off"
     )
@@ -122,7 +124,7 @@ def _summary(model: str, found: Evaluated, right: Estimate, after: Calibration) 
     calibration = (
         f"{believed}: the calibration error (ECE) is {told(ece)}, where a calibrated model would have {null.mean:.3f} on average and stay "
         f"below {null.p95:.3f} in 95 of 100 cases ({sentence(null.p_value)}); without bins, Spiegelhalter’s Z has {sentence(tests[0])} and "
-        f"Kolmogorov-Smirnov {sentence(tests[1])}. On average it says {toward.p.mean():.3f} where {toward.y.mean():.3f} of votes agree. "
+        f"Kolmogorov-Smirnov {sentence(tests[1])}. On average it says {toward.p.mean():.3f} where {toward.y.mean():.3f} {'of votes agree' if found.pairs else 'are good'}. "
         f"Its log loss is {told(loss)}; saying one half to everything has 0.693."
     )
     few = []
