@@ -7,7 +7,19 @@ import numpy as np
 import pyarrow as pa
 
 from core.estimate import Estimate
-from core.report import DECIMAL, PERCENT, SIGNED, Figure, Section, Table, cells, p_value, sentence, told
+from core.report import (
+    DECIMAL,
+    PERCENT,
+    SIGNED,
+    TOGETHER,
+    Figure,
+    Section,
+    Table,
+    cells,
+    p_value,
+    sentence,
+    told,
+)
 from core.report_figures import line_of
 
 Row = Mapping[str, Any]
@@ -34,7 +46,7 @@ def in_clusters(figures: Row, names: Mapping[int, str]) -> list[Section]:
             continue
         known.sort(key=lambda one: _p(one[kind]["apart"]))
         rows = [
-            [names[one["cluster"]], "\u00a0· ".join(f"{one[kind][part]['n']:,}" for part in ("before", "after")),
+            [names[one["cluster"]], f"{TOGETHER}·{TOGETHER}".join(f"{one[kind][part]['n']:,}" for part in ("before", "after")),
              *(told(Estimate(**one[kind][part]), form) for part in ("before", "after")), adjusted(one[kind]["change"]),
              told(Estimate(**one[kind]["whole"]), form), adjusted(one[kind]["apart"])]
             for one in known[:MOST]

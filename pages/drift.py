@@ -33,7 +33,8 @@ ALERTS = {
 
 def main() -> None:
     who = require("researcher")
-    st.title("Drift", anchor=False)
+    head = st.container(horizontal=True, vertical_alignment="center")
+    head.title("Drift", anchor=False)
     runs = read(runs_here, campaign().id)
     if (done := st.session_state.get("drift awaited")) in runs:
         st.session_state.update({"drift view": "Map", "drift run": done, "drift awaited": None})
@@ -45,7 +46,6 @@ def main() -> None:
         if view != NEW and runs:
             chosen = st.selectbox("Run", runs, key="drift run", format_func=lambda key: titled(runs[key]), width=560,
                                   label_visibility="collapsed", persist_state="session")  # fmt: skip
-            drift_report(runs[chosen])
     if view == NEW:
         live(partial(form, who), listed)
         return
@@ -54,6 +54,8 @@ def main() -> None:
         st.info("Nothing has been compared yet. Choose two windows under New run, and Attune shows what came, what went, and where the "
                 "model errs.", icon=":material/compare_arrows:")  # fmt: skip
         return
+    with head:
+        drift_report(runs[chosen])
     about(runs[chosen])
     with st.spinner("Drawing…"):
         RESULTS[view](runs[chosen])
