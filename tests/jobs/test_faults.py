@@ -308,6 +308,7 @@ def test_one_app_asks_and_the_next_kills(app: App) -> None:
     bench = app.next()
     job = queue(bench, "deaf", how="deaf", steps=10_000, priority=9)
     (first, *_) = (job for job in job_rows.waiting(bench.store) if job.label == "0")
+    (ingest.run_of(bench, first).path / "go").touch()
     ended(bench, first)
     run = ingest.run_of(bench, job)
     until(lambda: steps(run), bench)
