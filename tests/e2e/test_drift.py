@@ -1,4 +1,4 @@
-"""A lead's way from the Overview to what changed between two weeks of a real crowd, and to a pair behind it, in a real browser."""
+"""From the Overview to what changed between two weeks of a real crowd, to a pair and to the report, in a real browser."""
 
 import re
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def lead(server: Server, new_tab: NewTab) -> Page:
     return page
 
 
-def test_from_the_overview_to_a_run_to_a_cluster_to_a_pair(lead: Page, server: Server) -> None:
+def test_from_the_overview_to_a_run_to_a_cluster_to_a_pair_to_the_report(lead: Page, server: Server) -> None:
     page, main = lead, lead.get_by_test_id("stMain")
     step = page.locator(".st-key-steps-later [data-testid=stHorizontalBlock], [class*='st-key-step-']")
     step.filter(has_text="Compare two weeks").get_by_role("link", name="Open").click()
@@ -84,6 +84,11 @@ def test_from_the_overview_to_a_run_to_a_cluster_to_a_pair(lead: Page, server: S
         expect(
             main.get_by_test_id("stPlotlyChart").or_(main.get_by_test_id("stDataFrame")).first
         ).to_be_visible()
+    with page.expect_download() as report:
+        main.get_by_role("button", name="Report (HTML)").click()
+    told = report.value.path().read_text("utf-8")
+    assert "<h1>Drift of answers" in told and "2016-02-01" in told and "<script" not in told
+
     mapped = Path(f"/proc/{server.process.pid}/maps")
     if mapped.exists():
         assert not [name for name in HEAVY if name in mapped.read_text()], "only jobs import these"
