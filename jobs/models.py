@@ -85,7 +85,7 @@ def roll_back(bench: Workbench, model_id: str, actor: str) -> Model:
             f"{model.name} {model.version} stays deployed, as the version before it is damaged. {error} To go further back, "
             f"archive {before.version} and roll back again."
         ) from None
-    return models.roll_back(bench.store, model.name, actor)
+    return models.roll_back(bench.store, model.name, actor, before.id)
 
 
 def take_model(bench: Workbench, job: JobRow, run: Run) -> None:

@@ -201,6 +201,8 @@ def _ratings(run: Run, told: Row, settings: Settings, should_stop: Callable[[], 
     rated, left_out = inputs.ratings(run)
     if told["method"] != "sbert":
         raise JobError(f"The method {told['method']} learns from pairs alone; on ratings use --method sbert.")
+    if told["learning_curve"]:
+        raise JobError("A learning curve is of pairs: leave learning_curve out for ratings.")
     _enough(len(rated), "rated answers", settings, told, left_out)
     threshold = settings.reward_threshold
     good = np.array([rating.rating >= threshold for rating in rated], dtype=float)

@@ -26,6 +26,8 @@ FEW = 20
 """A category or window with fewer pairs is left out."""
 MOST = 30
 """Categories at most, the largest ones."""
+DRAWS = 200
+"""Bootstrap draws for the intervals of each category or window; of all pairs it is five times as many."""
 
 
 def held_out(store: Store, model_id: str, which: str = ALL, campaign_id: str | None = None) -> HeldOut:
@@ -106,7 +108,7 @@ def in_windows(store: Store, model_id: str, which: str) -> tuple[dict[str, Repor
 def _parts(predictions: Predictions, names: list[str], place: np.ndarray) -> tuple[dict[str, Report], int]:
     sizes = np.bincount(place[place >= 0], minlength=len(names))
     large = sorted(i for i in np.argsort(-sizes)[:MOST] if sizes[i] >= FEW)
-    reports = {names[i]: report(predictions.take(place == i), BINS) for i in large}
+    reports = {names[i]: report(predictions.take(place == i), BINS, DRAWS) for i in large}
     return reports, len(place) - int(sizes[large].sum())
 
 

@@ -43,7 +43,7 @@ def training(job: JobRow, status: Status, who: Identity) -> None:
         card(job, status, who, charts=False)
     run = ingest.run_of(workbench(), job)
     if status.state == "running" and not status.total:
-        st.caption("It is reading the pairs.")
+        st.caption("It is getting ready: it loads its libraries and reads the pairs.")
     elif status.state == "done" and status.result and "accuracy" in status.result:
         report(job, status.result)
     elif status.state in ("failed", "cancelled"):

@@ -1,6 +1,7 @@
 """What to train: the name and the labels of a model, what there is to learn from, and how."""
 
 from dataclasses import dataclass, field
+from math import floor, log10
 from typing import Any
 
 import streamlit as st
@@ -63,8 +64,9 @@ class Knob:
         else:
             kind = type(self.usual)
             most = None if self.most is None else kind(self.most)
+            step = 1 if kind is int else 10.0 ** floor(log10(self.usual))
             st.number_input(
-                self.label, kind(self.least), most, self.usual, format=self.format, width=170, **kept
+                self.label, kind(self.least), most, self.usual, step, format=self.format, width=170, **kept
             )
 
 
@@ -217,7 +219,7 @@ def _said(key: str, default: Any) -> Any:
 
 def _model(method: str, offered: list[Knob]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for knob in offered:
+        for knob in sorted(offered, key=lambda knob: isinstance(knob.usual, bool)):
             knob.draw(f"train {method} {knob.name}")
 
 

@@ -134,14 +134,17 @@ def deployed_before(store: Store, name: str) -> Model:
         return _deployed_before(session, name)
 
 
-def roll_back(store: Store, name: str, actor: str) -> Model:
+def roll_back(store: Store, name: str, actor: str, to: str | None = None) -> Model:
     """Deploy again what was deployed before the version of that name that is deployed now; returns it.
 
     Rolling back again goes further back. Archived versions are passed over. Raises ModelError where there is nothing to
-    go back from or to.
+    go back from or to, or it is not ``to``, a model's id, any more.
     """
     with store.writing() as session:
-        return _deploy(session, _deployed_before(session, name), actor, "roll back")
+        before = _deployed_before(session, name)
+        if to not in (None, before.id):
+            raise ModelError(f"Another version of {name} was deployed meanwhile; look again.")
+        return _deploy(session, before, actor, "roll back")
 
 
 def archive(store: Store, model_id: str, actor: str) -> Model:

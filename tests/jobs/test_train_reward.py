@@ -385,6 +385,7 @@ IDENTICAL = [{**row, "rejected": row["chosen"]} for row in some_pairs(60)]
         ([{**row, "prompt": "one"} for row in some_pairs(60)], [], "about 1 prompt; at least 3 are needed"),
         (some_ratings(30), [], "needs 50 rated answers; there are 30, so 20 more are needed"),
         ([row for row in some_ratings(120) if row["rating"] > 4], [], "All .* answers are good"),
+        (some_ratings(90), ["--learning-curve"], "A learning curve is of pairs"),
         (some_pairs(60), ["--criterion", "truth"], "there are 0 of the criterion truth"),
         (some_pairs(60), ["--model", "no/such-model"], "There is no encoder no/such-model"),
         (some_pairs(60), ["--model", "tests"], "has no weights"),

@@ -125,7 +125,9 @@ def test_deploy_roll_back_archive(store: Store, register: Register) -> None:
         ModelError, match=r"votes 1\.2\.0 is deployed; deploy another version or roll back first"
     ):
         models.archive(store, three.id, "ann")
-    assert models.roll_back(store, "votes", "eve").id == two.id
+    with pytest.raises(ModelError, match="meanwhile"):
+        models.roll_back(store, "votes", "eve", one.id)
+    assert models.roll_back(store, "votes", "eve", two.id).id == two.id
     assert models.roll_back(store, "votes", "eve").id == one.id
     assert states(store) == {"1.0.0": "deployed", "1.1.0": "deprecated", "1.2.0": "deprecated"}
     with pytest.raises(ModelError, match="No version"):
