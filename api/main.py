@@ -13,6 +13,7 @@ from api import (
     jobs,
     metrics,
     pairs,
+    production,
     prompts,
     ranking,
     registry,
@@ -61,6 +62,7 @@ for area in (
     scoring,
     jobs,
     registry,
+    production,
     reports,
 ):
     api.include_router(area.router)

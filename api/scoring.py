@@ -1,6 +1,7 @@
 """Scoring: rewards of answers, candidates ranked by them, and the probability that people prefer one of two answers."""
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Annotated, Literal, Self, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -11,9 +12,10 @@ from api.access import Researcher
 from api.models import Body, Name, Text, problems
 from api.prompts import ChatMessage
 from core.preferences import prompt_text
+from core.production import Route
 from core.records import Message
 from core.rewards.base import RewardError
-from jobs.resident import NotReady, Scorer, scorer
+from jobs.resident import NotReady, Scorer, serving
 from storage.models import Model
 from storage.workbench import workbench
 
@@ -139,7 +141,7 @@ async def score(asked: ToScore, _: Researcher) -> Scores:
         items = [Score(score=r, good=g) for r, g in zip(rewards.tolist(), probable, strict=True)]
         return Scores(model=ScoredBy.of(ready.model), items=items)
 
-    return await _in_thread(asked.model, answer)
+    return await _in_thread("score", len(asked.items), asked.model, answer)
 
 
 @router.post("/rerank", responses=problems(404, 409))
@@ -154,7 +156,7 @@ async def rerank(asked: ToRerank, _: Researcher) -> Ranking:
         return Ranking(model=ScoredBy.of(ready.model), fallback=False, reason=None, ranked=ranked)
 
     try:
-        return await _in_thread(asked.model, answer)
+        return await _in_thread("rerank", len(asked.candidates), asked.model, answer)
     except (NotReady, RewardError) as error:
         given = [Ranked(index=i, score=None) for i in range(len(asked.candidates))]
         return Ranking(model=None, fallback=True, reason=str(error), ranked=given)
@@ -171,7 +173,7 @@ async def predict(asked: ToPredict, _: Researcher) -> Predictions:
         p = ready.predict([_text(pair.prompt) for pair in asked.pairs], first, second).tolist()
         return Predictions(model=ScoredBy.of(ready.model), pairs=[_prediction(one) for one in p])
 
-    return await _in_thread(asked.model, answer)
+    return await _in_thread("predict", 2 * len(asked.pairs), asked.model, answer)
 
 
 def _prediction(p: float) -> Prediction:
@@ -179,8 +181,14 @@ def _prediction(p: float) -> Prediction:
     return Prediction(probability=p, choice=choice, confidence=max(p, 1 - p))
 
 
-async def _in_thread(model: str | None, answer: Callable[[Scorer], T]) -> T:
-    return await to_thread.run_sync(lambda: answer(scorer(workbench(), model)), limiter=_threads)
+async def _in_thread(route: Route, texts: int, model: str | None, answer: Callable[[Scorer], T]) -> T:
+    since = perf_counter()
+
+    def served() -> T:
+        with serving(workbench(), route, texts, since, model) as ready:
+            return answer(ready)
+
+    return await to_thread.run_sync(served, limiter=_threads)
 
 
 def _text(prompt: str | list[ChatMessage]) -> str:

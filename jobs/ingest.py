@@ -233,13 +233,14 @@ def advance(bench: Workbench) -> None:
 
 @contextmanager
 def watch(bench: Workbench) -> Iterator[None]:
-    """Look after the jobs, those of an earlier process too, from a thread until the block ends."""
+    """Look after the jobs, those of an earlier process too, and write down what was served, from a thread until the block ends."""
     stop = threading.Event()
 
     def loop() -> None:
         while not stop.is_set():
             try:
                 advance(bench)
+                bench.served.write(over=True)
             except Exception:
                 logger.exception("The jobs could not be looked after; it will be tried again.")
             stop.wait(POLL_SECONDS)
@@ -251,3 +252,4 @@ def watch(bench: Workbench) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+        bench.served.write()

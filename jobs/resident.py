@@ -3,13 +3,16 @@
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
 from core.batching import Batcher
+from core.production import Route
 from core.ratings import FloatArray
 from core.rewards.base import VotePredictor, load, sigmoid
 from jobs import models
@@ -69,6 +72,20 @@ class Scorer:
             )
         scores = self.score([*prompts, *prompts], [*responses_a, *responses_b])
         return self.predictor.probabilities(scores[: len(prompts)] - scores[len(prompts) :])
+
+
+@contextmanager
+def serving(
+    bench: Workbench, route: Route, texts: int, since: float, asked: str | None = None
+) -> Iterator[Scorer]:
+    """The ``scorer`` for a request about so many texts that came at ``since`` (of ``perf_counter``), which is counted when the block
+    ends, as failed where it raises. One that finds no model to ask is not counted."""
+    model, failed = found(bench, asked), True
+    try:
+        yield scorer(bench, model.id)
+        failed = False
+    finally:
+        bench.served.add(model.id, route, texts, perf_counter() - since, failed)
 
 
 def scorer(bench: Workbench, asked: str | None = None) -> Scorer:

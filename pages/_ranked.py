@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 import streamlit as st
 
 from core.rewards.base import RewardError
-from jobs.resident import NotReady, Scorer, scorer
+from jobs.resident import NotReady, Scorer, serving
 from pages._predicted import called, estimate
 from pages._report import plain
 from storage.models import Model, ModelError
@@ -35,8 +36,12 @@ def ranked(asked: Sequence[tuple[str, list[str]]], version: str | None) -> list[
     try:
         if version is None:
             raise NotReady("No model is deployed.")
-        with st.spinner("Ranking. The first time a model is asked it is loaded, which takes some seconds…"):
-            return _scored(asked, scorer(workbench(), version))
+        texts, since = sum(len(answers) for _, answers in asked), perf_counter()
+        with (
+            st.spinner("Ranking. The first time a model is asked it is loaded, which takes some seconds…"),
+            serving(workbench(), "page", texts, since, version) as ready,
+        ):
+            return _scored(asked, ready)
     except (NotReady, ModelError, RewardError) as error:
         return [
             Ranking(prompt, answers, list(range(len(answers))), [], [], None, str(error))

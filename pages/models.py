@@ -1,4 +1,4 @@
-"""Models: the versions of each, how they got on, two of them compared, what they come from, and which one is in use."""
+"""Models: the versions of each, how they got on, two of them compared, in production, what they come from, and which is in use."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from pages._model_actions import ask
 from pages._model_compare import compare
 from pages._model_evolution import evolution
 from pages._model_lineage import history, lineage
+from pages._model_production import in_production
 from pages._model_versions import no_model, versions
 from pages._session import read, require
 from storage import models
@@ -16,6 +17,7 @@ VIEWS: dict[str, Any] = {
     "Versions": versions,
     "Evolution": evolution,
     "Compare": compare,
+    "In production": in_production,
     "Lineage": lineage,
     "History": history,
 }

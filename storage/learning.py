@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -145,10 +146,11 @@ def policy_of(about: dict[str, Any]) -> Policy:
     return Policy(**about.get("policy", {}))
 
 
-def labels(store: Store, policy: Policy) -> pa.Table:
-    """What people say now, in all campaigns, of every pair with a label: ``pair_id``, ``target``, ``weight``, ``annotations``."""
+def labels(store: Store, policy: Policy, since: datetime | None = None) -> pa.Table:
+    """What people say now (or said ``since``, and still say), in all campaigns, of every pair with a label: ``pair_id``, ``target``,
+    ``weight``, ``annotations``."""
     with store.snapshot() as duck:
-        found = _labels(duck, None, policy)
+        found = _labels(duck, None, policy, since)
     return found.filter(pc.equal(found["lost"], "")).drop_columns("lost")
 
 
@@ -166,7 +168,7 @@ def tallies(store: Store, policy: Policy) -> pa.Table:
     )
 
 
-def _labels(duck: Any, campaign_id: str | None, policy: Policy) -> pa.Table:
+def _labels(duck: Any, campaign_id: str | None, policy: Policy, since: datetime | None = None) -> pa.Table:
     """``pair_id``, ``target``, ``weight``, ``annotations`` and ``lost`` of every pair that somebody judged, by its id."""
     judged = duck.sql(
         """SELECT id, pair_id, annotator_id, choice, resolves FROM (
@@ -174,11 +176,12 @@ def _labels(duck: Any, campaign_id: str | None, policy: Policy) -> pa.Table:
              FROM current_annotation v JOIN annotator ON annotator.id = v.annotator_id
              UNION ALL BY NAME SELECT *, 'person' AS kind, TRUE AS resolves FROM current_resolution)
            WHERE verdict <> 'skip' AND ($1 IS NULL OR campaign_id = $1) AND ($2 OR kind <> 'simulated')
+             AND ($3 IS NULL OR submitted_at >= $3)
            QUALIFY CASE WHEN resolves
                         THEN row_number() OVER (PARTITION BY resolves, pair_id ORDER BY submitted_at DESC, id) = 1
                         ELSE row_number() OVER (PARTITION BY resolves, pair_id, annotator_id ORDER BY submitted_at, id) = 1 END
            ORDER BY pair_id, submitted_at, id""",
-        params=[campaign_id, policy.simulated],
+        params=[campaign_id, policy.simulated, since],
     ).to_arrow_table()
     unit, units = _coded(judged["pair_id"])
     rater, raters = _coded(judged["annotator_id"])

@@ -123,12 +123,22 @@ def _m005_drift(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _m006_served(connection: Connection) -> None:
+    connection.execute(
+        text(
+            """CREATE TABLE served (minute TIMESTAMPTZ NOT NULL, model_id TEXT NOT NULL, route TEXT NOT NULL,
+               failed BOOLEAN NOT NULL, bucket INTEGER NOT NULL, requests INTEGER NOT NULL, texts BIGINT NOT NULL)"""
+        )
+    )
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _m001_first_floor,
     _m002_learning,
     _m003_choice_above_the_join,
     _m004_adjudication,
     _m005_drift,
+    _m006_served,
 )
 
 

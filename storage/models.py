@@ -242,13 +242,18 @@ def annotations(
 
 
 def predictions(
-    store: Store, model_id: str, splits: Sequence[str] = ("test", "probe"), *, probe_id: str | None = None
+    store: Store,
+    model_id: str,
+    splits: Sequence[str] = ("test", "probe"),
+    *,
+    probe_id: str | None = None,
+    since: datetime | None = None,
 ) -> pa.Table:
     """What a model said of pairs, in order of time and pair; by default of those it was not fitted to.
 
     Columns: ``pair_id``, ``split``, ``raw`` (the reward logit of a less that of b), ``probability`` (that a is preferred),
     ``target`` (what people said when it was made), ``now`` (what they say now, in all campaigns, under the model's own
-    policy; null where there is no label), ``probe_id``, ``created_at``, ``group`` (the prompt's id), ``category``, and ``campaign_id`` and
+    policy, or by what they said ``since`` alone; null where there is no label), ``probe_id``, ``created_at``, ``group`` (the prompt's id), ``category``, and ``campaign_id`` and
     ``submitted_at`` of the pair's latest annotation. Raises ModelError when there is no model of that id.
     """
     table = store.table(
@@ -261,7 +266,7 @@ def predictions(
             ORDER BY p.created_at, p.pair_id""",
         model_id, *splits, probe_id, probe_id,
     )  # fmt: skip
-    said = learning.labels(store, learning.policy_of(lineage(store, model_id).learnt))
+    said = learning.labels(store, learning.policy_of(lineage(store, model_id).learnt), since)
     now = said["target"].take(pc.index_in(table["pair_id"], said["pair_id"]))
     return table.add_column(table.column_names.index("target") + 1, "now", now)
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, JSON, Boolean, Column, DateTime, Double, Float, Integer, Table, Text
+from sqlalchemy import ARRAY, JSON, BigInteger, Boolean, Column, DateTime, Double, Float, Integer, Table, Text
 from sqlmodel import Field, SQLModel
 
 
@@ -304,6 +304,21 @@ drift_cluster = Table(
     Column("centroid", ARRAY(Float), nullable=False),
 )
 """A cluster of a drift run: its name, its size, its middle on the map and among the vectors."""
+
+
+served = Table(
+    "served",
+    SQLModel.metadata,
+    Column("minute", DateTime(timezone=True), nullable=False),
+    Column("model_id", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("failed", Boolean, nullable=False),
+    Column("bucket", Integer, nullable=False),
+    Column("requests", Integer, nullable=False),
+    Column("texts", BigInteger, nullable=False),
+)
+"""How many ``requests``, about how many ``texts``, a model had in a minute by a ``route`` that ``failed`` or not and took as long as
+``bucket`` says (``core.production``). Rows are only added: those that are alike count together."""
 
 
 class AuditRow(SQLModel, table=True):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from core.settings import Settings, load
 from storage.adjudication import Adjudication
 from storage.desk import Desks
+from storage.production import Served
 from storage.store import Store
 
 
@@ -17,10 +18,12 @@ class Workbench:
     store: Store
     desks: Desks = field(init=False)
     adjudication: Adjudication = field(init=False)
+    served: Served = field(init=False)
 
     def __post_init__(self) -> None:
         self.desks = Desks(self.store)
         self.adjudication = Adjudication(self.store, self.desks)
+        self.served = Served(self.store)
 
 
 _lock = threading.Lock()

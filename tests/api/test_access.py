@@ -57,6 +57,7 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, object]]] = {
     ("GET", "/models"): ("researcher", {}),
     ("GET", "/models/{model_id}"): ("researcher", {}),
     ("GET", "/models/{model_id}/report"): ("researcher", {}),
+    ("GET", "/models/{model_id}/production"): ("researcher", {}),
     ("GET", "/drift/{job_id}/report"): ("researcher", {}),
     ("POST", "/models/{model_id}/deploy"): ("lead", {}),
     ("POST", "/models/{model_id}/rollback"): ("lead", {}),

@@ -106,6 +106,7 @@ def test_there_is_no_such_model(client: httpx.Client) -> None:
     assert client.get("/models").json() == {"total": 0, "items": []}
     for method, path in (
         ("GET", ""),
+        ("GET", "/production"),
         ("POST", "/deploy"),
         ("POST", "/rollback"),
         ("POST", "/archive"),

@@ -176,6 +176,8 @@ def test_damaged_weights_say_so_and_work_again_once_mended(learned: Learned, ask
     assert ranking["fallback"] is True and "SHA-256 differs" in ranking["reason"]
     weights.write_bytes(whole)
     assert asking.post("/score", json=item).status_code == 200
+    service = asking.get(f"/models/{model_id}/production").json()["service"]
+    assert service["error_rate"]["value"] == pytest.approx(2 / 3) and service["p50"]["n"] == 1
     assert asking.post(f"/models/{model_id}/archive").json()["status"] == "archived"
     answer = asking.post("/score", json=item)
     assert answer.status_code == 409 and "is archived; restore it first" in answer.json()["detail"]
@@ -191,3 +193,34 @@ OPERATIONS = [
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_a_model_answers_as_documented(learned: Learned, operation: APIOperation) -> None:
     answers_as_documented(learned.server, operation)
+
+
+def test_requests_are_counted_by_model_and_route(learned: Learned, asking: httpx.Client) -> None:
+    def counted() -> dict[str, Any]:
+        return dict(asking.get(f"/models/{learned.first}/production", params={"unit": "day"}).json())
+
+    item = {"prompt": "x", "response": LONG}
+    pair = {"prompt": "x", "response_a": LONG, "response_b": SHORT}
+    before = counted()
+    for _ in range(3):
+        asking.post("/score", json={"items": [item] * 4}).raise_for_status()
+    asking.post("/rerank", json={"prompt": "x", "candidates": [LONG, SHORT, "ok"]}).raise_for_status()
+    asking.post("/predict", json={"pairs": [pair, pair]}).raise_for_status()
+    assert asking.post("/score", json={"items": [item], "model": "nobody"}).status_code == 404
+    after = counted()
+    assert after["deployments"][-1]["until"] is None
+    nothing = {"requests": 0, "texts": 0}
+    gained = {
+        route: [now[what] - before["routes"].get(route, nothing)[what] for what in nothing]
+        for route, now in after["routes"].items()
+    }
+    assert {route: more for route, more in gained.items() if any(more)} == {
+        "score": [3, 12], "rerank": [1, 3], "predict": [1, 4],
+    }  # fmt: skip
+    assert after["service"]["requests"] == sum(w["service"]["requests"] for w in after["windows"])
+    assert 0 < after["service"]["p50"]["value"] <= after["service"]["p95"]["value"] < 60_000
+    assert after["service"]["error_rate"]["n"] == after["service"]["requests"]
+    trained = asking.get(f"/models/{learned.first}").json()["figures"]
+    assert after["held_out"]["accuracy"]["value"] == trained["accuracy"]["value"]
+    for unknown in (after["satisfaction"], after["cost"]):
+        assert unknown["value"] is None and "recorded yet" in unknown["reason"]

@@ -18,7 +18,7 @@ from storage.workbench import Workbench
 from tests.pages.registered import judged, version
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
-VIEWS = ("Versions", "Evolution", "Compare", "Lineage", "History")
+VIEWS = ("Versions", "Evolution", "Compare", "In production", "Lineage", "History")
 
 
 def opened(view: str = "Versions", **state: Any) -> AppTest:

@@ -1,0 +1,59 @@
+"""Plotly figures of a model in production: its quality beside what it was deployed with, and its service."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import plotly.graph_objects as go
+
+from core.calibration_figures import COLOURS, FEW, limits_of, style, time_figure, with_intervals
+from core.estimate import Estimate
+from core.figures import GREY
+
+HEIGHT = 320
+
+
+def quality_figure(
+    starts: Sequence[datetime], estimates: Sequence[Estimate], title: str, held_out: Estimate
+) -> go.Figure:
+    """A figure in each window, and the line and interval of what it was on the pairs held out of the training."""
+    figure = time_figure(starts, estimates, title).update_layout(height=HEIGHT)
+    if held_out.value is not None:
+        figure.add_hline(
+            y=held_out.value,
+            line={"color": GREY, "width": 1.5, "dash": "dot"},
+            annotation={"text": "deployed with", "font": {"color": GREY}},
+        )
+        if held_out.low is not None:
+            figure.add_hrect(y0=held_out.low, y1=held_out.high, fillcolor=GREY, opacity=0.12, line_width=0)
+    return figure
+
+
+def service_figure(
+    starts: Sequence[datetime], lines: Mapping[str, Sequence[Estimate]], title: str, share: bool
+) -> go.Figure:
+    """Figures of the requests in each window with their intervals: a ``share``, or milliseconds on a logarithmic axis."""
+    unit = "%{y:.2%} (%{customdata[1]:.2%} to %{customdata[2]:.2%})" if share else "%{y:.3s} ms (%{customdata[1]:.3s} to %{customdata[2]:.3s})"  # fmt: skip
+    figure = go.Figure()
+    for (name, estimates), colour in zip(lines.items(), COLOURS, strict=False):
+        figure.add_trace(
+            with_intervals(list(starts), estimates, colour).update(
+                name=name,
+                customdata=[[f"{e.n:,}", *limits_of(e)] for e in estimates],
+                hovertemplate=f"%{{x}}<br>{name} {unit}<br>%{{customdata[0]}} requests<extra></extra>",
+            )
+        )
+    _dated(figure, starts).update_layout(showlegend=len(lines) > 1)
+    axis = {"tickformat": ".1%", "rangemode": "tozero"} if share else {"type": "log", "dtick": 1}
+    return figure.update_yaxes(title=title, **axis)
+
+
+def requests_figure(starts: Sequence[datetime], requests: Sequence[int]) -> go.Figure:
+    """How many requests each window had."""
+    figure = go.Figure(go.Bar(x=list(starts), y=list(requests), marker={"color": COLOURS[0]}))
+    figure.update_traces(hovertemplate="%{x}<br>%{y:,} requests<extra></extra>")
+    return _dated(figure, starts).update_yaxes(title="Requests", tickformat=",d")
+
+
+def _dated(figure: go.Figure, starts: Sequence[datetime]) -> go.Figure:
+    style(figure, HEIGHT)
+    return figure.update_xaxes(tickvals=list(starts)) if len(starts) <= FEW else figure
