@@ -101,12 +101,13 @@ def production(
 ) -> Production:
     """Put together what is known of a model.
 
-    ``counts``: as ``Service.of`` takes them, with ``at`` (a time) and ``route``. ``found``: the pairs it had not seen, with the votes
+    ``counts``: as ``Service.of`` takes them, with ``at`` (a time, in order) and ``route``. ``found``: the pairs it had not seen, with the votes
     cast since it was deployed. ``figures``: what its training measured. ``unit``: as ``core.held_out.windows`` takes it.
     """
     asked = counts["at"].cast(pa.timestamp("us", "UTC")).to_numpy().astype("datetime64[us]")
     starts, place = windows(np.concatenate([asked, found.at]), unit)
     of_service, of_pairs = np.split(place, [len(asked)])
+    ends = np.searchsorted(of_service, np.arange(len(starts) + 1))
     return Production(
         list(deployments),
         Service.of(counts),
@@ -121,7 +122,7 @@ def production(
         [
             Window(
                 start.astype("datetime64[us]").item().replace(tzinfo=UTC),
-                Service.of(counts.filter(pa.array(of_service == i))),
+                Service.of(counts.slice(ends[i], ends[i + 1] - ends[i])),
                 _quality(found.take(of_pairs == i), FEW, f"Fewer than {FEW} pairs have votes here."),
             )
             for i, start in enumerate(starts)

@@ -10,6 +10,7 @@ from core.estimate import Estimate
 from core.figures import GREY
 
 HEIGHT = 320
+TICKS = [digit * 10**power for power in range(-1, 6) for digit in (1, 2, 5)]
 
 
 def quality_figure(
@@ -21,7 +22,7 @@ def quality_figure(
         figure.add_hline(
             y=held_out.value,
             line={"color": GREY, "width": 1.5, "dash": "dot"},
-            annotation={"text": "deployed with", "font": {"color": GREY}},
+            annotation={"text": "deployed with"},
         )
         if held_out.low is not None:
             figure.add_hrect(y0=held_out.low, y1=held_out.high, fillcolor=GREY, opacity=0.12, line_width=0)
@@ -32,7 +33,7 @@ def service_figure(
     starts: Sequence[datetime], lines: Mapping[str, Sequence[Estimate]], title: str, share: bool
 ) -> go.Figure:
     """Figures of the requests in each window with their intervals: a ``share``, or milliseconds on a logarithmic axis."""
-    unit = "%{y:.2%} (%{customdata[1]:.2%} to %{customdata[2]:.2%})" if share else "%{y:.3s} ms (%{customdata[1]:.3s} to %{customdata[2]:.3s})"  # fmt: skip
+    unit = "%{y:.2%} (%{customdata[1]:.2%} to %{customdata[2]:.2%})" if share else "%{y:,.2r} ms (%{customdata[1]:,.2r} to %{customdata[2]:,.2r})"  # fmt: skip
     figure = go.Figure()
     for (name, estimates), colour in zip(lines.items(), COLOURS, strict=False):
         figure.add_trace(
@@ -43,7 +44,11 @@ def service_figure(
             )
         )
     _dated(figure, starts).update_layout(showlegend=len(lines) > 1)
-    axis = {"tickformat": ".1%", "rangemode": "tozero"} if share else {"type": "log", "dtick": 1}
+    axis = (
+        {"tickformat": ".1%", "rangemode": "tozero"}
+        if share
+        else {"type": "log", "tickvals": TICKS, "tickformat": ",~g"}
+    )
     return figure.update_yaxes(title=title, **axis)
 
 

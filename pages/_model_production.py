@@ -1,5 +1,6 @@
 """A model in production: what each version answered, how fast and how well, and how good it was on votes cast since."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -8,12 +9,12 @@ import streamlit as st
 
 from core.estimate import Estimate
 from core.held_out import UNITS
-from core.production import ACCURACY, FEW, Period, Production, Service
+from core.production import ACCURACY, FEW, NO_VOTES, Period, Production, Service
 from core.production_figures import quality_figure, requests_figure, service_figure
 from core.roles import Identity
 from pages._model_evolution import PLAIN
 from pages._model_versions import FIGURES
-from pages._reliability import counted, span
+from pages._reliability import counted
 from pages._report import plain
 from pages._session import allowed, read
 from storage import models, production
@@ -23,10 +24,20 @@ from storage.workbench import workbench
 SERVICE = ("Latency", "Error rate", "Requests")
 ROUTES = {"score": "/api/score", "rerank": "/api/rerank", "predict": "/api/predict", "page": "Predict page"}
 KEPT: dict[str, Any] = {"persist_state": "session"}
+TIME = "%Y-%m-%d %H:%M"
+COLUMNS = {
+    "Requests": st.column_config.NumberColumn(format="localized", width=80),
+    "Texts": st.column_config.NumberColumn(
+        format="localized", width=80, help="Answers that it was asked about."
+    ),
+    "p50": "p50, ms",
+    "p95": "p95, ms",
+    "Error rate": st.column_config.TextColumn(help="The share of requests that were not answered."),
+}
 MEANING = (
-    f"p50 and p95 are the latency of the requests that were answered, by nearest rank, within {ACCURACY:.0%}: from when a request came to its "
-    "answer, waiting and the first loading of the model in it, the network not. Requests count by whichever name or alias they asked; "
-    "intervals take them for independent."
+    f"p50 and p95 are the latency of the requests that were answered, within {ACCURACY:.0%}: from when a request came to its answer, with "
+    "all waiting and the first loading of the model, without the network. Requests count by whichever name, alias or id they asked; intervals "
+    "take them for independent."
 )
 
 
@@ -55,19 +66,16 @@ def table(found: dict[str, Model], made: dict[str, Production]) -> None:
     rows = [
         {
             "Version": found[key].version,
-            "Deployed (UTC)": "; ".join(map(lasted, one.deployments)) or "never, asked by id or alias",
+            "Deployed": standing(one.deployments),
             **served(one.service),
             "Accuracy since": cell(one.quality.accuracy),
-            "Deployed with": cell(one.held_out.accuracy),
         }
         for key, one in made.items()
     ]
-    number = st.column_config.NumberColumn
-    st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", column_config={
-        "Requests": number(format="localized", width=80), "Texts": number(format="localized", width=70, help="Answers that it was asked about."),
-        "Error rate": st.column_config.TextColumn(help="The share of requests that were not answered."),
+    st.dataframe(pd.DataFrame(rows).drop(columns="Texts"), hide_index=True, height="content", column_config={
+        **COLUMNS,
+        "Deployed": st.column_config.TextColumn(help="The last time, UTC; every deployment is below."),
         "Accuracy since": st.column_config.TextColumn(help="On pairs it had not seen, by the votes cast since it was first deployed."),
-        "Deployed with": st.column_config.TextColumn(help="Its accuracy on the pairs held out of its training."),
     })  # fmt: skip
     st.caption(
         f"{MEANING} Satisfaction and cost cannot be computed, because no feedback on answers and no price of a request is recorded yet."
@@ -76,6 +84,8 @@ def table(found: dict[str, Model], made: dict[str, Production]) -> None:
 
 def over_time(model: Model, made: Production, who: Identity) -> None:
     """The quality of a version beside what it was deployed with, and its service."""
+    if made.deployments:
+        st.caption(f"Deployed {', '.join(map(lasted, made.deployments))} (UTC).")
     starts = [window.start for window in made.windows]
     left, right = st.columns(2, gap="medium")
     with left:
@@ -84,28 +94,30 @@ def over_time(model: Model, made: Production, who: Identity) -> None:
     with right:
         st.subheader("Service", anchor=False)
         service(model, made, starts)
+    if made.routes:
+        rows = [{"Asked by": ROUTES[route], **served(one)} for route, one in made.routes.items()]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=COLUMNS)
 
 
 def quality(model: Model, made: Production, starts: list[datetime], may_probe: bool) -> None:
     if not made.deployments:
-        st.info("It was never deployed, so no vote was cast since.", icon=":material/rocket_launch:")
+        st.info("It was never deployed: how good it is in production shows here once it was.", icon=":material/rocket_launch:")  # fmt: skip
         return
     if not made.pairs:
-        st.info("No pair that it had not seen, and has predicted, has a vote cast since it was deployed. Annotate, then probe it on pairs "
-                "it has not learnt from.", icon=":material/query_stats:")  # fmt: skip
+        st.info(f"{NO_VOTES} Annotate, then probe it on pairs it has not learnt from.", icon=":material/query_stats:")  # fmt: skip
         if may_probe:
             st.page_link("predict.py", label="Probe it", icon=":material/arrow_forward:")
         return
     key = st.segmented_control("Figure", list(FIGURES), default="accuracy", required=True, format_func=FIGURES.__getitem__,
                                key="production figure", label_visibility="collapsed", **KEPT)  # fmt: skip
     whole, before = getattr(made.quality, key), getattr(made.held_out, key)
-    st.markdown(
-        f"**{cell(whole)}** since it was deployed, on {counted(whole.n)}; deployed with {cell(before)}."
-    )
     told = [getattr(window.quality, key) for window in made.windows]
     if any(one.value is not None for one in told):
         st.plotly_chart(quality_figure(starts, told, FIGURES[key], before), key=f"production quality {model.id}",
                         alt=f"{FIGURES[key]} in each window beside the figure it was deployed with", **PLAIN)  # fmt: skip
+    st.markdown(
+        f"**{cell(whole)}** since it was deployed, on {counted(whole.n)}; deployed with {cell(before)}."
+    )
     st.caption(f"Pairs it had not seen, by the votes cast since it was first deployed, in the window of their latest one; with 95% intervals "
                f"over prompts. Windows of fewer than {FEW} pairs are left out.")  # fmt: skip
 
@@ -126,36 +138,44 @@ def service(model: Model, made: Production, starts: list[datetime]) -> None:
     else:
         figure = service_figure(starts, {kind: [one.error_rate for one in over]}, kind, share=True)
     st.plotly_chart(figure, key=f"production {kind} {model.id}", alt=f"{kind} in each window", **PLAIN)
-    rows = [{"Asked by": ROUTES[route], **served(one)} for route, one in made.routes.items()]
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 
 def served(service: Service) -> dict[str, object]:
     """The columns of what was answered."""
     return {
-        "Requests": service.requests, "Texts": service.texts, "p50": milliseconds(service.p50), "p95": milliseconds(service.p95),
-        "Error rate": cell(service.error_rate),
-    }  # fmt: skip
+        "Requests": service.requests,
+        "Texts": service.texts,
+        "p50": told(service.p50, milliseconds),
+        "p95": told(service.p95, milliseconds),
+        "Error rate": told(service.error_rate, "{:.1%}".format),
+    }
 
 
-def milliseconds(latency: Estimate) -> str:
-    """To two digits, as more are not known."""
-    if latency.value is None:
+def told(estimate: Estimate, written: Callable[[float], str]) -> str:
+    """A figure with its interval."""
+    if estimate.value is None:
         return "–"
-    limits = "" if latency.low is None else f" ({_rounded(latency.low)} to {_rounded(latency.high)})"
-    return f"{_rounded(latency.value)} ms{limits}"
+    if estimate.low is None or estimate.high is None:
+        return written(estimate.value)
+    return f"{written(estimate.value)} ({written(estimate.low)} to {written(estimate.high)})"
 
 
-def _rounded(value: float | None) -> str:
+def milliseconds(value: float) -> str:
+    """To two digits, as more are not known."""
     return f"{float(f'{value:.2g}'):,g}"
 
 
 def cell(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "–"
-    return f"{estimate.value:.3f}" + ("" if estimate.low is None else f" ({span(estimate)})")
+    return told(estimate, "{:.3f}".format)
+
+
+def standing(deployments: list[Period]) -> str:
+    """When a version was last deployed."""
+    if not deployments:
+        return "never"
+    last = deployments[-1]
+    return f"since {last.since:{TIME}}" if last.until is None else f"until {last.until:{TIME}}"
 
 
 def lasted(period: Period) -> str:
-    until = "now" if period.until is None else f"{period.until:%Y-%m-%d %H:%M}"
-    return f"{period.since:%Y-%m-%d %H:%M} to {until}"
+    return f"{period.since:{TIME}} to {'now' if period.until is None else format(period.until, TIME)}"

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import perf_counter
 
 import numpy as np
 import pytest
 
 from core.calibrators import Temperature
 from core.preferences import Preference, Rating
+from core.production import bucket
 from core.ratings import FloatArray
 from core.rewards import sbert
 from core.rewards.base import MODEL_FILE, RewardError, RewardModel, VotePredictor
-from jobs import models, resident
-from jobs.resident import NoSuchModel, NotReady, scorer
+from jobs import ingest, models, resident
+from jobs.resident import NoSuchModel, NotReady, scorer, serving
 from providers.encoder import encoder
 from storage import models as registry
 from storage.models import Model, ModelError
@@ -124,6 +126,25 @@ def test_a_model_trained_on_ratings_says_what_is_good(bench: Workbench, rated: V
     assert good is not None and good[0] > 0.6 > 0.4 > good[1]
     with pytest.raises(NotReady, match="was trained on ratings"):
         found.predict(["tea"], ["x"], ["y"])
+
+
+def test_what_is_served_is_counted_and_written_when_the_app_stops(
+    bench: Workbench, kind: VotePredictor, rated: VotePredictor
+) -> None:
+    with pytest.raises(NotReady), serving(bench, "score", 1, perf_counter()):
+        pass
+    first, second = registered(bench, "kind", kind), registered(bench, "rated", rated)
+    models.deploy(bench, first.id, "ann")
+    with ingest.watch(bench):
+        since = perf_counter() - 3
+        with serving(bench, "score", 2, since) as ready:
+            ready.score(["tea"] * 2, ["x", "y"])
+        with pytest.raises(NotReady), serving(bench, "predict", 2, since, second.id) as ready:
+            ready.predict(["tea"], ["x"], ["y"])
+    rows = bench.store.rows("SELECT model_id, route, failed, requests, texts FROM served ORDER BY route DESC")
+    assert rows == [(first.id, "score", False, 1, 2), (second.id, "predict", True, 1, 2)]
+    (took,) = bench.store.rows("SELECT min(bucket) FROM served")[0]
+    assert took >= bucket(3), "from when the request came"
 
 
 class Counting:
