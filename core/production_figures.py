@@ -33,14 +33,15 @@ def service_figure(
     starts: Sequence[datetime], lines: Mapping[str, Sequence[Estimate]], title: str, share: bool
 ) -> go.Figure:
     """Figures of the requests in each window with their intervals: a ``share``, or milliseconds on a logarithmic axis."""
-    unit = "%{y:.2%} (%{customdata[1]:.2%} to %{customdata[2]:.2%})" if share else "%{y:,.2r} ms (%{customdata[1]:,.2r} to %{customdata[2]:,.2r})"  # fmt: skip
+    number, unit = (".2%", "") if share else (",.2r", " ms")
+    told = f"%{{y:{number}}}{unit} (%{{customdata[1]:{number}}} to %{{customdata[2]:{number}}})"
     figure = go.Figure()
     for (name, estimates), colour in zip(lines.items(), COLOURS, strict=False):
         figure.add_trace(
             with_intervals(list(starts), estimates, colour).update(
                 name=name,
                 customdata=[[f"{e.n:,}", *limits_of(e)] for e in estimates],
-                hovertemplate=f"%{{x}}<br>{name} {unit}<br>%{{customdata[0]}} requests<extra></extra>",
+                hovertemplate=f"%{{x}}<br>{name} {told}<br>%{{customdata[0]}} requests<extra></extra>",
             )
         )
     _dated(figure, starts).update_layout(showlegend=len(lines) > 1)
@@ -56,7 +57,7 @@ def requests_figure(starts: Sequence[datetime], requests: Sequence[int]) -> go.F
     """How many requests each window had."""
     figure = go.Figure(go.Bar(x=list(starts), y=list(requests), marker={"color": COLOURS[0]}))
     figure.update_traces(hovertemplate="%{x}<br>%{y:,} requests<extra></extra>")
-    return _dated(figure, starts).update_yaxes(title="Requests", tickformat=",d")
+    return _dated(figure, starts).update_layout(bargap=0.25).update_yaxes(title="Requests", tickformat=",d")
 
 
 def _dated(figure: go.Figure, starts: Sequence[datetime]) -> go.Figure:

@@ -111,9 +111,9 @@ def quality(model: Model, made: Production, starts: list[datetime], may_probe: b
     key = st.segmented_control("Figure", list(FIGURES), default="accuracy", required=True, format_func=FIGURES.__getitem__,
                                key="production figure", label_visibility="collapsed", **KEPT)  # fmt: skip
     whole, before = getattr(made.quality, key), getattr(made.held_out, key)
-    told = [getattr(window.quality, key) for window in made.windows]
-    if any(one.value is not None for one in told):
-        st.plotly_chart(quality_figure(starts, told, FIGURES[key], before), key=f"production quality {model.id}",
+    over = [getattr(window.quality, key) for window in made.windows]
+    if any(one.value is not None for one in over):
+        st.plotly_chart(quality_figure(starts, over, FIGURES[key], before), key=f"production quality {model.id}",
                         alt=f"{FIGURES[key]} in each window beside the figure it was deployed with", **PLAIN)  # fmt: skip
     st.markdown(
         f"**{cell(whole)}** since it was deployed, on {counted(whole.n)}; deployed with {cell(before)}."
