@@ -24,9 +24,9 @@ from storage.tables import AnnotationRow
 from storage.workbench import workbench
 
 router = APIRouter(tags=["annotations"])
-_threads = CapacityLimiter(32)
-"""Fetching and submitting have threads of their own, so that no upload holds them up; with more than a few at once they
-only wait for one another, and the slowest answers take twice as long."""
+_threads = CapacityLimiter(16)
+"""Fetching and submitting have threads of their own, so that no upload holds them up; with many more at once they wait for
+one another, and with fewer they share too few commits."""
 Annotator = Annotated[
     Name | None, Query(description="With sign-in off: who annotates. With it on: your own name, if any.")
 ]

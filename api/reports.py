@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from api.access import Researcher
-from api.models import Name, problems
+from api.models import Name, Responses, problems
 from api.registry import known
 from core.held_out import ALL
 from core.report import POLICY
@@ -15,9 +15,10 @@ from storage import drift
 from storage.workbench import workbench
 
 router = APIRouter(tags=["reports"])
+PAGE: Responses = {200: {"content": {"text/html": {}}, "description": "A file of HTML, whole in itself"}}
 
 
-@router.get("/models/{model_id}/report", response_class=HTMLResponse, responses=problems(404, 409))
+@router.get("/models/{model_id}/report", response_class=Response, responses={**PAGE, **problems(404, 409)})
 def get_model_report(
     model_id: Name,
     _: Researcher,
@@ -31,7 +32,7 @@ def get_model_report(
     return _page(reports.of_model(workbench(), model_id, pairs))
 
 
-@router.get("/drift/{job_id}/report", response_class=HTMLResponse, responses=problems(404))
+@router.get("/drift/{job_id}/report", response_class=Response, responses={**PAGE, **problems(404)})
 def get_drift_report(job_id: Name, _: Researcher) -> HTMLResponse:
     """What a drift run found, named by the id of its job: what changed between its windows, where, and how sure that is."""
     run = next((one for one in drift.listed(workbench().store) if one.id == job_id), None)

@@ -51,8 +51,8 @@ class Clusters:
 
 def share(values: FloatArray, clusters: Clusters, nothing: str) -> Estimate:
     """The mean of ``values`` in [0, 1], shape (n,), with Wilson's interval (1927) at the effective sample size: n by the variance of
-    n independent judgements over this one, adjusted for the degrees of freedom and never above n (Korn & Graubard 1998, Survey
-    Methodology 24, 193-201). Where all say the same it is the number of clusters. ``n`` counts the rows; ``nothing`` is the
+    n independent judgements over this one, adjusted for the degrees of freedom (Korn & Graubard 1998, Survey Methodology 24,
+    193-201). Where all say the same it is the number of clusters. ``n`` counts the rows; ``nothing`` is the
     reason where there are none."""
     n = len(values)
     if not n:
@@ -64,7 +64,7 @@ def share(values: FloatArray, clusters: Clusters, nothing: str) -> Estimate:
     effective = df + 1.0
     if 0 < p < 1:
         adjusted = float(stdtrit(n - 1, 0.975) / stdtrit(df, 0.975)) ** 2
-        effective = min(n / (n - 1) * p * (1 - p) / max(float(variances[0]), 1e-12) * adjusted, n)
+        effective = n / (n - 1) * p * (1 - p) / max(float(variances[0]), 1e-12) * adjusted
     limits = proportion(p * effective, effective)
     return Estimate(p, limits.low, limits.high, n)
 

@@ -33,7 +33,7 @@ from jobs.protocol import (
 
 ROOT = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 30.0
-NICENESS = 10
+NICENESS = 19
 AGAIN = "Start it again to go on where it stopped."
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -98,6 +98,10 @@ class Launcher:
                 process = psutil.Process(child.pid)
                 write_json(run.process_file, process_row(process))
                 process.nice(min(19, process.nice() + NICENESS))
+            with suppress(
+                OSError
+            ):  # Linux weighs sessions first, where it groups by them, and niceness within one
+                Path(f"/proc/{child.pid}/autogroup").write_text(str(NICENESS))
 
     def queue_again(self, run: Run) -> None:
         """Have a job that ended go on where it stopped. Raises JobError where it has not ended."""

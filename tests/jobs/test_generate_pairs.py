@@ -210,10 +210,9 @@ def test_a_job_that_does_not_stop_is_killed(launcher: Launcher, server: LlmServe
         time.sleep(0.05)
     launcher.stop(run, grace=0.5)
     until = time.monotonic() + 60
-    while run.process() and time.monotonic() < until:
+    while (status := launcher.status(run)).state == "running" and time.monotonic() < until:
         launcher.attend(run)
         time.sleep(0.05)
-    status = launcher.status(run)
     assert status.state == "cancelled"
     assert status.reason == "It was asked to stop. It did not stop in time and was killed."
 

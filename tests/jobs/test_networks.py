@@ -85,7 +85,7 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(
     """Killed in its second fit; before it is started again a byte of the checkpoint is changed, and changed back."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     load_sample(bench.store, bench.desks, "test")
-    chosen: dict[str, Any] = {**QUICK, "epochs": 8, "trained": 1, "batch": 8, "patience": 8}
+    chosen: dict[str, Any] = {**QUICK, "epochs": 12, "trained": 1, "batch": 8, "patience": 12}
     simulated, encoder = Policy(simulated=True), str(write_encoder(tmp_path / "encoder"))
     job = learning.start_training(bench, "x", "ann", policy=simulated, model=encoder, **chosen)
     run = ingest.run_of(bench, job)
