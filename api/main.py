@@ -44,7 +44,7 @@ _NOT_ACCEPTED = {"full": 409, "judged": 409, "unknown": 404, "yours_not": 403}
 
 api: FastAPI = FastAPIOffline(
     title="Attune",
-    version="0.3.0",
+    version="0.4.0",
     description=DESCRIPTION,
     redoc_url=None,
     servers=[{"url": "/api"}],

@@ -11,18 +11,10 @@ settings.load_profile("unhurried")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-COSTLY = {"browser", "learned", "project", "trained"}
-"""Fixtures that take long to make, for a module or for all tests."""
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, those that share a costly fixture go to one, and no slow one comes last."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    for item in items:
-        if shared := COSTLY.intersection(getattr(item, "fixturenames", ())):
-            group = "learned" if "learned" in shared else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Files with slow tests come first, so that where processes share the files none is left with a long one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

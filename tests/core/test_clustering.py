@@ -13,8 +13,6 @@ WORDS = (
     "engine brakes gearbox diesel tyres",
     "violin opera quartet sonata choir",
 )
-pytestmark = pytest.mark.xdist_group("umap")
-"""What UMAP needs is compiled once in a process."""
 
 
 def sphere(n: int, d: int, random: np.random.Generator) -> np.ndarray:

@@ -29,8 +29,6 @@ TOPICS = {
     "chess": "bishop knight pawn checkmate castling gambit endgame rook opening grandmaster",
     "tax": "income deduction audit invoice revenue refund levy fiscal ledger accountant",
 }
-pytestmark = pytest.mark.xdist_group("umap")
-"""What UMAP needs is compiled once in a process."""
 
 
 def rows(n: int = 120, new: str = "tax", seed: int = 0) -> list[dict[str, Any]]:
