@@ -93,7 +93,12 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(
     def steps(fit: str | None) -> list[int]:
         return [e["step"] for e in read_lines(run.events_file) if "loss" in e and e.get("fit") == fit]
 
-    until(lambda: len(steps(ALL)) > 15 or run.result(), seconds=300)
+    def kept() -> list[int]:
+        """The steps of the second fit after which a checkpoint was written: those at the end of an epoch."""
+        told = read_lines(run.events_file)
+        return [e["step"] for e in told if "held_out_loss" in e and e.get("fit") == ALL]
+
+    until(lambda: (kept() and steps(ALL)[-1] > kept()[0]) or run.result(), seconds=300)
     process = run.process()
     assert process is not None
     process.kill()
