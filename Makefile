@@ -7,7 +7,7 @@ run: .venv/run
 	$(BIN)/streamlit run app.py
 
 test: .venv/test browser check
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/test
 	$(BIN)/ruff check .
