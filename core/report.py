@@ -17,7 +17,7 @@ from markupsafe import Markup
 from core.estimate import Estimate
 
 ROOT = Path(__file__).resolve().parent.parent
-PERCENT, DECIMAL, SIGNED = "{:.1%}", "{:.3f}", "{:+.3f}"
+PERCENT, SIGNED_PERCENT, DECIMAL, SIGNED = "{:.1%}", "{:+.1%}", "{:.3f}", "{:+.3f}"
 """How a figure is written."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """What the browser lets a report do: nothing but look the way it does."""

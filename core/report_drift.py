@@ -53,10 +53,10 @@ TESTS = {
     "labels": "Labels: total variation distance",
 }
 ALERTS = {
-    "mmd": "the texts as a whole differ by their distances",
-    "classifier": "a classifier tells the windows apart",
-    "labels": "the labels shifted",
-    "calibration": "the model is off in another way",
+    "mmd": "the texts as a whole differ (MMD, {p})",
+    "classifier": "a classifier tells the windows apart ({p})",
+    "labels": "the labels shifted ({p})",
+    "calibration": "the model is off in another way ({p})",
 }
 
 
@@ -98,7 +98,7 @@ def _summary(figures: Row, names: Mapping[int, str], subject: str) -> list[str]:
     if not alerts:
         found = [f"{sizes} No alert: there is no evidence that anything changed."]
     else:
-        said = "; ".join(_alert(one, len(figures["clusters"])) for one in alerts)
+        said = "; ".join(map(alert, alerts))
         found = [f"{sizes} To look into: {said}."]
     changed = [one for one in figures["clusters"] if _significant(one, figures["alpha"])]
     moves = {True: "more", False: "less"}
@@ -116,13 +116,15 @@ def _moved(one: Row, names: Mapping[int, str]) -> str:
     return f"cluster {names[one['cluster']]}, from {before} to {after}"
 
 
-def _alert(one: Row, clusters: int) -> str:
+def alert(one: Row) -> str:
+    """An alert in words."""
     if one["kind"] == "clusters":
         p = sentence(one["p"])
-        return f"{len(one['clusters'])} of {counted(clusters, 'cluster')} came, went, grew or shrank (smallest adjusted {p})"
+        return f"{counted(len(one['clusters']), 'cluster')} came, went, grew or shrank (adjusted {p})"
     if one["kind"] == "stream":
-        return f"the error rate changed {counted(one['changes'], 'time')} as the votes came in"
-    return f"{ALERTS[one['kind']]} ({sentence(one['p'])})"
+        often = "once" if one["changes"] == 1 else counted(one["changes"], "time")
+        return f"the error rate changed {often} as the votes came in"
+    return ALERTS[one["kind"]].format(p=sentence(one["p"]))
 
 
 def _data(figures: Row, subject: str) -> Section:

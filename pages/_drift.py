@@ -98,18 +98,3 @@ def ranked(found: list[Cluster], kind: str) -> list[Cluster]:
         return 2.0 if p is None else p, -abs(value or 0.0)
 
     return sorted(found, key=by)
-
-
-def share(estimate: Estimate) -> str:
-    """A share with its interval, in per cent; – where there is none."""
-    if estimate.value is None:
-        return "–"
-    if estimate.low is None or estimate.high is None:
-        return f"{100 * estimate.value:.1f}%"
-    return f"{100 * estimate.value:.1f}% ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-
-
-def p_value(p: float | None) -> str:
-    if p is None:
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from core.drift_figures import shares_figure
-from core.estimate import Estimate
-from pages._drift import KINDS, Cluster, clusters, p_value, ranked, share
+from core.report import PERCENT, SIGNED_PERCENT, p_value, told
+from pages._drift import KINDS, Cluster, clusters, ranked
 from pages._drift_map import CHOSEN, choose
 from storage.tables import DriftRow
 
@@ -56,16 +56,16 @@ def clusters_view(run: DriftRow) -> None:
 
 def table(run: DriftRow, listed: list[Cluster], kind: str) -> None:
     text = st.column_config.TextColumn
-    tell = share if kind != "gap" else signed
+    form = SIGNED_PERCENT if kind == "gap" else PERCENT
     columns: dict[str, list[Any]] = {
         "Cluster": [one.name for one in listed],
         "Texts": [one.n for one in listed],
-        "Before": [tell(one.estimate(kind, "before")) for one in listed],
-        "After": [tell(one.estimate(kind, "after")) for one in listed],
+        "Before": [told(one.estimate(kind, "before"), form) for one in listed],
+        "After": [told(one.estimate(kind, "after"), form) for one in listed],
         "p, change": [p_value(one.adjusted(kind, "change")) for one in listed],
     }
     if kind in APART:
-        columns["Both"] = [tell(one.estimate(kind)) for one in listed]
+        columns["Both"] = [told(one.estimate(kind), form) for one in listed]
         columns["p, apart"] = [p_value(one.adjusted(kind, "apart")) for one in listed]
     key = f"drift table {run.id} {kind}"
     st.dataframe(
@@ -87,14 +87,6 @@ def go(key: str, run_id: str, listed: list[Cluster]) -> None:
     for row in [*picked.rows, *(row for row, _ in picked.cells)][:1]:
         choose(run_id, listed[row].cluster)
         st.session_state["drift view"] = "Map"
-
-
-def signed(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "–"
-    if estimate.low is None or estimate.high is None:
-        return f"{100 * estimate.value:+.1f}%"
-    return f"{100 * estimate.value:+.1f}% ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
 
 
 def downloads(run: DriftRow, found: list[Cluster]) -> None:

@@ -7,8 +7,9 @@ import pandas as pd
 import streamlit as st
 
 from core.drift_figures import BAD, EARLIER, FAINT, LATER, inside, map_figure
+from core.report import p_value
 from core.two_samples import BoolArray
-from pages._drift import MANY, Cluster, Mapped, clusters, mapped, p_value
+from pages._drift import MANY, Cluster, Mapped, clusters, mapped
 from pages._predicted_pairs import LISTED, pairs_table
 from pages._session import read
 from storage.tables import DriftRow

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.drift_figures import stream_figure
 from core.estimate import Estimate
-from pages._drift import mapped, p_value, share
-from pages._drift_clusters import signed
+from core.report import PERCENT, SIGNED_PERCENT, number, p_value, told
+from pages._drift import mapped
 from pages._report import plain
 from pages._session import read
 from storage.tables import DriftRow
@@ -57,10 +57,9 @@ def test(name: str, found: dict[str, Any], alpha: float) -> dict[str, str]:
             "p": "–",
             "Found": figure.reason or "",
         }
-    interval = "" if figure.low is None else f" ({figure.low:.3f} to {figure.high:.3f})"
     return {
         "What": TESTS[name][0],
-        "Value": f"{figure.value:.3f}{interval}",
+        "Value": told(figure),
         "If nothing changed": "–" if found["limit"] is None else f"below {found['limit']:.3f}",
         "p": p_value(found["p_value"]),
         "Found": verdict(found["p_value"], alpha),
@@ -77,14 +76,12 @@ def calibration_row(found: dict[str, Any], alpha: float) -> dict[str, str]:
             "p": "–",
             "Found": found["reason"] or "",
         }
-    told = found["reason"] or verdict(found["p_value"], alpha)
-    change = f"{100 * (after.value - before.value):+.1f}%"
     return {
         "What": "Calibration",
-        "Value": change,
+        "Value": number(after.value - before.value, SIGNED_PERCENT),
         "If nothing changed": "–",
         "p": p_value(found["p_value"]),
-        "Found": told,
+        "Found": found["reason"] or verdict(found["p_value"], alpha),
     }
 
 
@@ -104,8 +101,8 @@ def labels(figures: dict[str, Any]) -> None:
         pd.DataFrame(
             {
                 "Label": [LABELS.get(one["label"], plain(one["label"])) for one in found],
-                "Before": [share(Estimate(**one["before"])) for one in found],
-                "After": [share(Estimate(**one["after"])) for one in found],
+                "Before": [told(Estimate(**one["before"]), PERCENT) for one in found],
+                "After": [told(Estimate(**one["after"]), PERCENT) for one in found],
                 "p": [p_value(one["change"]["adjusted"] if one["change"] else None) for one in found],
             }
         ),
@@ -123,8 +120,8 @@ def calibration(figures: dict[str, Any]) -> None:
         st.caption(f"{found['reason']} Choose the population of pairs and a model that had not seen them.")
         return
     rows = [
-        {"Figure": name, **{part.capitalize(): tell(Estimate(**found[f"{kind}_{part}"])) for part in ("before", "after")}}
-        for name, kind, tell in (("Gap", "gap", signed), ("ECE", "ece", share))
+        {"Figure": name, **{part.capitalize(): told(Estimate(**found[f"{kind}_{part}"]), form) for part in ("before", "after")}}
+        for name, kind, form in (("Gap", "gap", SIGNED_PERCENT), ("ECE", "ece", PERCENT))
     ]  # fmt: skip
     st.dataframe(pd.DataFrame(rows), hide_index=True)
     st.caption(
@@ -136,22 +133,22 @@ def calibration(figures: dict[str, Any]) -> None:
 def stream(run: DriftRow) -> None:
     """The error rate in order of time, watched as it would have been."""
     st.subheader("Errors as they came", anchor=False)
-    found, told = read(mapped, run.id), run.figures["stream"]
+    found, watched = read(mapped, run.id), run.figures["stream"]
     known = np.flatnonzero(~np.isnan(found.error) & ~np.isnat(found.seen_at))
-    if not told["outcomes"]:
+    if not watched["outcomes"]:
         st.caption(
             "No prediction of a judged pair is in these windows: choose a model that had not seen them."
         )
         return
     order = known[np.argsort(found.seen_at[known], kind="stable")]
-    st.plotly_chart(stream_figure(found.seen_at[order], found.error[order], told["changes"]), key=f"drift stream {run.id}",
+    st.plotly_chart(stream_figure(found.seen_at[order], found.error[order], watched["changes"]), key=f"drift stream {run.id}",
                     alt="Error rate of the latest outcomes along time", **PLAIN)  # fmt: skip
-    for one in told["changes"]:
-        before, after = (share(Estimate(**one[part])) for part in ("before", "after"))
+    for one in watched["changes"]:
+        before, after = (told(Estimate(**one[part]), PERCENT) for part in ("before", "after"))
         st.markdown(
             f":red-badge[alarm] {one['found_at'][:16].replace('T', ' ')} UTC: errors went from {before} to {after}."
         )
     st.caption(
-        f"{told['outcomes']:,} outcomes, one of each group. However often one looks, the chance that such a watch ever alarms while nothing changes is "
+        f"{watched['outcomes']:,} outcomes, one of each group. However often one looks, the chance that such a watch ever alarms while nothing changes is "
         f"{run.figures['alpha']:.0%} at most; after an alarm it begins anew."
     )

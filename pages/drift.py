@@ -5,9 +5,9 @@ from typing import Any
 
 import streamlit as st
 
+from core.report_drift import alert
 from core.roles import Identity
 from jobs import ingest
-from pages._drift import p_value
 from pages._drift_clusters import clusters_view
 from pages._drift_form import VIEWS as TEXTS
 from pages._drift_form import new
@@ -23,12 +23,6 @@ from storage.workbench import workbench
 
 NEW = "New run"
 RESULTS: dict[str, Any] = {"Map": map_view, "Clusters": clusters_view, "Tests": tests_view}
-ALERTS = {
-    "mmd": "the texts as a whole differ (MMD, p {p})",
-    "classifier": "a classifier tells the windows apart (p {p})",
-    "labels": "the labels shifted (p {p})",
-    "calibration": "the model is off in another way (p {p})",
-}
 
 
 def main() -> None:
@@ -98,25 +92,12 @@ def about(run: DriftRow) -> None:
         )
     if found := figures["alerts"]:
         st.warning(
-            f"**To look into**: {'; '.join(alert(one) for one in found)}.",
+            f"**To look into**: {'; '.join(map(alert, found))}.",
             icon=":material/notification_important:",
         )
     else:
         st.success("No alert: there is no evidence that anything changed.", icon=":material/check_circle:")
     st.caption(rate, help=alike)
-
-
-def alert(one: dict[str, Any]) -> str:
-    """An alert in words."""
-    if one["kind"] == "clusters":
-        n = len(one["clusters"])
-        return (
-            f"{n} cluster{'s' if n > 1 else ''} came, went, grew or shrank (adjusted p {p_value(one['p'])})"
-        )
-    if one["kind"] == "stream":
-        often = "once" if one["changes"] == 1 else f"{one['changes']} times"
-        return f"the error rate changed {often} as the votes came in"
-    return ALERTS[one["kind"]].format(p=p_value(one["p"]))
 
 
 def model(run: DriftRow) -> str:
