@@ -36,12 +36,12 @@ def answer_at_once() -> None:
 
 
 def give_memory_back() -> None:
-    """Have glibc return arrays of 1 MiB and more to the system when they are freed.
+    """Have glibc return arrays of 4 MiB and more to the system when they are freed.
 
     It stops doing so once it has seen a large one go, and the app then keeps the memory of its largest computation.
     """
     with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
+        ctypes.CDLL(None).mallopt(-3, 4 << 20)  # M_MMAP_THRESHOLD
 
 
 @asynccontextmanager

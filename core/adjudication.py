@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.stats import entropy
+import scipy
 
 from core.agreement import unit_counts
 from core.consensus import dawid_skene
@@ -41,7 +41,7 @@ def disputes(ratings: Ratings, order: Order = "split", least: int = LEAST) -> Di
     if order == "split":
         measure = 1 - counts[disputed].max(1, initial=0) / votes[disputed]
     else:
-        measure = entropy(dawid_skene(ratings).posterior[disputed], base=2, axis=1)
+        measure = scipy.stats.entropy(dawid_skene(ratings).posterior[disputed], base=2, axis=1)
     names = np.array([ratings.units[int(i)] for i in disputed], dtype=str)
     first = np.lexsort((names, -votes[disputed], -measure.round(9)))
     return Disputes(names[first].tolist(), measure[first], votes[disputed][first])

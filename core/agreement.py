@@ -70,9 +70,10 @@ def proportions(values: FloatArray, group: IntArray, groups: int, missing: str) 
 
 def first_judgements(ratings: Ratings) -> Ratings:
     """The first judgement of each annotator on each unit, in order of unit, then annotator."""
+    if (np.diff(_unit_rater(ratings)) > 0).all():
+        return ratings
     ordered = _in_order(ratings)
-    first = np.diff(_unit_rater(ordered), prepend=-1) > 0
-    return ordered if first.all() else _take(ordered, first)
+    return _take(ordered, np.diff(_unit_rater(ordered), prepend=-1) > 0)
 
 
 def unit_counts(ratings: Ratings) -> FloatArray:

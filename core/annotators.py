@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from scipy.special import kolmogorov
-from scipy.stats import binom, false_discovery_control
 
 from core import bias
 from core.agreement import proportions
@@ -113,7 +113,7 @@ def profiles(judgements: Judgements) -> Profiles:
     )
     q = changed.copy()
     if looked.any():
-        q[looked > 0] = false_discovery_control(changed[looked > 0])
+        q[looked > 0] = scipy.stats.false_discovery_control(changed[looked > 0])
     return Profiles(np.bincount(who, minlength=many), since, until, figures, leanings, changed, q)
 
 
@@ -199,7 +199,7 @@ def _medians(values: FloatArray, who: IntArray, many: int, missing: str) -> Esti
     values = values[np.lexsort((values, who))]
     n = np.bincount(who, minlength=many)
     start = np.cumsum(n) - n
-    rank = binom.ppf(0.025, n, 0.5).astype(np.int64)
+    rank = scipy.stats.binom.ppf(0.025, n, 0.5).astype(np.int64)
 
     def at(place: IntArray, there: npt.NDArray[np.bool_]) -> FloatArray:
         found = np.full(many, np.nan)

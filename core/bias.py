@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from scipy.special import bdtr, bdtrc
-from scipy.stats import false_discovery_control
 
 from core.agreement import proportions
 from core.clustered import Clusters, difference, logistic, share
@@ -196,7 +196,7 @@ def by_annotator(judgements: Judgements, trait: str) -> ByAnnotator:
     p, q = np.full((2, many), np.nan)
     p[tested] = np.minimum(1, 2 * np.minimum(bdtr(k, n, null), np.where(k > 0, bdtrc(k - 1, n, null), 1)))
     if tested.any():
-        q[tested] = false_discovery_control(p[tested])
+        q[tested] = scipy.stats.false_discovery_control(p[tested])
     return ByAnnotator(found, null, p, q)
 
 

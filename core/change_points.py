@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import hypergeom
+import scipy
 
 from core.agreement import proportion
 from core.estimate import Estimate
@@ -61,7 +61,9 @@ def _first(errors: npt.NDArray[np.int64], start: int, alpha: float) -> Change | 
         stretches = STEP << np.arange(int(np.log2(look)) + 1)
         hits = errors[now] - errors[now - stretches]
         drawn = now, errors[now], stretches
-        p_values = 2 * np.minimum(hypergeom.cdf(hits, *drawn), hypergeom.sf(hits - 1, *drawn))
+        p_values = 2 * np.minimum(
+            scipy.stats.hypergeom.cdf(hits, *drawn), scipy.stats.hypergeom.sf(hits - 1, *drawn)
+        )
         level = alpha * RESERVE / ((look + RESERVE - 1) * (look + RESERVE)) / len(stretches)
         best = int(p_values.argmin())
         if p_values[best] <= level:

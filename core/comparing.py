@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from scipy.special import ndtr, stdtrit
-from scipy.stats import binomtest
 
 from core.agreement import proportion
 from core.bootstrap import ONE_GROUP, Bootstrap
@@ -85,7 +85,7 @@ def compare(first: Predictions, second: Predictions, seed: int = 0) -> Compariso
         _mean(first, log_losses(second.p, second.y) - log_losses(first.p, first.y), seed),
         gained,
         lost,
-        float(binomtest(len(gained), flips).pvalue) if flips else 1.0,
+        float(scipy.stats.binomtest(len(gained), flips).pvalue) if flips else 1.0,
     )
 
 

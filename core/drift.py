@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import f as f_distribution
-from scipy.stats import false_discovery_control, fisher_exact
-from scipy.stats import t as t_distribution
+import scipy
 
 from core.agreement import proportion
 from core.bootstrap import DRAWS
@@ -189,7 +187,7 @@ def two_shares(hit: BoolArray, second: BoolArray, group: IntArray) -> tuple[Esti
         [round(k / effect), max(round(n / effect), 1) - round(k / effect)]
         for k, n in zip(hits, sizes, strict=True)
     ]
-    return first, last, min(1.0, float(fisher_exact(np.maximum(table, 0)).pvalue))
+    return first, last, min(1.0, float(scipy.stats.fisher_exact(np.maximum(table, 0)).pvalue))
 
 
 def design_effect(hit: BoolArray, group: IntArray) -> float:
@@ -255,7 +253,7 @@ def _gap(value: FloatArray, inside: BoolArray, rows: Rows) -> Figure:
     zero = None
     if whole.low is not None:
         error, df = _standard_error(value, group)
-        zero = float(2 * t_distribution.sf(abs(value.mean()) / error, df))
+        zero = float(2 * scipy.stats.t.sf(abs(value.mean()) / error, df))
     both = before.low is not None and later.low is not None
     change = _same_means(value[:, None], after, group) if both else None
     return Figure(whole, before, later, _unadjusted(change), _unadjusted(zero))
@@ -276,7 +274,7 @@ def _mean(value: FloatArray, group: IntArray) -> Estimate:
     error, df = _standard_error(value, group)
     if error < TINY:
         return Estimate(mean, None, None, n, reason="It does not vary, so it has no interval.")
-    half = float(t_distribution.ppf(0.975, df)) * error
+    half = float(scipy.stats.t.ppf(0.975, df)) * error
     return Estimate(mean, mean - half, mean + half, n)
 
 
@@ -303,7 +301,7 @@ def _same_means(values: FloatArray, after: BoolArray, group: IntArray) -> float 
     if np.linalg.matrix_rank(covariance, TINY**2) < k or df <= k:
         return None
     squared = float(difference @ np.linalg.solve(covariance, difference))
-    return float(f_distribution.sf(squared * (df - k + 1) / (df * k), k, df - k + 1))
+    return float(scipy.stats.f.sf(squared * (df - k + 1) / (df * k), k, df - k + 1))
 
 
 def _unadjusted(p: float | None) -> Significance | None:
@@ -321,5 +319,5 @@ def _adjusted(clusters: list[Cluster], kind: str, test: str) -> list[Cluster]:
 
 def _benjamini_hochberg(tests: Sequence[Significance | None]) -> list[Significance | None]:
     there = [test.p for test in tests if test]
-    adjusted = iter(false_discovery_control(there).tolist() if there else ())
+    adjusted = iter(scipy.stats.false_discovery_control(there).tolist() if there else ())
     return [Significance(test.p, next(adjusted)) if test else None for test in tests]

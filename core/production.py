@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import binom
+import scipy
 
 from core.agreement import proportion
 from core.comparing import Quality, quality
@@ -153,7 +153,7 @@ def latency(buckets: IntArray, requests: IntArray, q: float) -> Estimate:
         return int(buckets[order][np.searchsorted(up_to, rank)])
 
     value = 2 * GAMMA ** at(math.ceil(round(q * n, 9))) / (GAMMA + 1)
-    low, high = binom.ppf((0.025, 0.975), n, q)
+    low, high = scipy.stats.binom.ppf((0.025, 0.975), n, q)
     if low < 1 or high >= n:
         return Estimate(value, None, None, n, reason="Too few requests for an interval.")
     return Estimate(value, GAMMA ** (at(low) - 1), GAMMA ** at(high + 1), n)

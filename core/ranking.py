@@ -29,11 +29,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import scipy
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit
-from scipy.stats import studentized_range
-from scipy.stats import t as student
 
 from core.clustered import shares
 from core.estimate import Estimate
@@ -198,7 +197,7 @@ class _Fit:
 
     @property
     def quantile(self) -> float:
-        return float(student.ppf(0.975, self.df))
+        return float(scipy.stats.t.ppf(0.975, self.df))
 
     def estimate(self, i: int, n: int) -> Estimate:
         value = float(self.theta[i])
@@ -378,7 +377,7 @@ def _ranks(
 
 @lru_cache(maxsize=1024)
 def _studentized(m: int, df: int) -> float:
-    return float(studentized_range.ppf(0.95, m, df))
+    return float(scipy.stats.studentized_range.ppf(0.95, m, df))
 
 
 def _errors(covariance: FloatArray) -> FloatArray:

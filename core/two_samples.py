@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+import scipy
 
 from core.agreement import Z
 from core.estimate import Estimate
@@ -103,7 +103,7 @@ def classifier(
         inside = x[train] - x[train].mean(0)
         inner = inside.T @ inside + ridge * np.eye(x.shape[1])
         scores = x[test] @ np.linalg.solve(inner, inside.T @ target)
-        ranks = rankdata(scores, axis=0)
+        ranks = scipy.stats.rankdata(scores, axis=0)
         ones = labels[test]
         positive = ones.sum(0)
         wins += (ranks * ones).sum(0) - positive * (positive + 1) / 2
@@ -171,9 +171,9 @@ def _placements(scores: FloatArray, positive: BoolArray) -> FloatArray:
     """Of each score the share of the other sample's that are on the far side of it, ties by half; NaN where that is empty."""
     found = np.full(len(scores), np.nan)
     if positive.any() and not positive.all():
-        ranks = rankdata(scores)
+        ranks = scipy.stats.rankdata(scores)
         for side, sign in ((positive, 1), (~positive, -1)):
-            within = rankdata(scores[side])
+            within = scipy.stats.rankdata(scores[side])
             below = (ranks[side] - within) / (~side).sum()
             found[side] = below if sign == 1 else 1 - below
     return found

@@ -1,15 +1,15 @@
 """Annotations as they are read: a person's own, the history of a pair, the table the statistics start from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy.typing as npt
 
 from core.judging import Verdict
-from core.ratings import Ratings
+from core.ratings import IntArray, Ratings
 from core.records import CHOICES
 from storage.store import Store, placeholders
 from storage.tables import AnnotationRow, PairRow
@@ -172,8 +172,8 @@ def ratings(
     """The judgements that stand, narrowed to a campaign, a category and kinds of annotator; skips are left out.
 
     Returns the choices (a and b, and tie and both_bad where anybody chose them; ``ties`` "drop" leaves them out), and
-    the strengths of those that have one (a tie is 0; where nobody gave any, ties do not count). Rows of a pair stand
-    together, in the order of submission.
+    the strengths of those that have one (a tie is 0; where nobody gave any, ties do not count). Rows stand in the
+    order of pair, annotator and submission.
     """
     where, values = ["choice <> 'skip'"], list[object]()
     if campaign_id is not None:
@@ -188,39 +188,39 @@ def ratings(
         table = duck.sql(
             f"""SELECT pair_row::INTEGER AS unit, annotator.rowid::INTEGER AS rater,
                        list_position({list(CHOICES)}, choice)::TINYINT - 1::TINYINT AS choice,
-                       confidence::FLOAT AS confidence, strength::FLOAT AS strength, epoch_us(submitted_at) AS time
+                       coalesce(confidence::FLOAT, 'nan') AS confidence, coalesce(strength::FLOAT, 'nan') AS strength
                 FROM current_annotation v JOIN annotator ON annotator.id = v.annotator_id
-                WHERE {" AND ".join(where)}""",
+                WHERE {" AND ".join(where)}
+                ORDER BY unit, rater, submitted_at""",
             params=values,
-        ).to_arrow_table()
+        ).fetchnumpy()
         if category is not None:
             inside = duck.sql(
                 "SELECT pair.rowid::INTEGER AS unit FROM pair JOIN prompt ON prompt.id = prompt_id WHERE category = ?",
                 params=[category],
-            ).to_arrow_table()
-            table = table.filter(pc.is_in(table["unit"], inside["unit"].combine_chunks()))
-        pairs = duck.sql("SELECT rowid::INTEGER AS row, id AS name FROM pair").to_arrow_table()
-        annotators = duck.sql("SELECT rowid::INTEGER AS row, name FROM annotator").to_arrow_table()
-    order = np.lexsort((table["time"].to_numpy(), table["unit"].to_numpy()))
-    unit, rater, choice, confidence, given = (
-        table[name].to_numpy(zero_copy_only=False)[order]
-        for name in ("unit", "rater", "choice", "confidence", "strength")
-    )
-    del table, order
+            ).fetchnumpy()
+            kept = np.isin(table["unit"], inside["unit"])
+            table = {name: column[kept] for name, column in table.items()}
+        pairs = duck.sql("SELECT rowid::INTEGER AS row, id AS name FROM pair ORDER BY row").fetchnumpy()
+        annotators = duck.sql("SELECT rowid::INTEGER AS row, name FROM annotator ORDER BY row").fetchnumpy()
+    unit, rater, choice, confidence, given = table.values()
     names = tuple(name for code, name in enumerate(CHOICES) if name in ("a", "b") or (choice == code).any())
-    code = np.searchsorted([CHOICES.index(name) for name in names], choice)
+    code = np.cumsum([name in names for name in CHOICES])[choice] - 1
     signed = np.where(choice == 2, 0, np.array([1, -1, 0, np.nan], np.float32)[choice] * given)
     keep = np.isfinite(signed) & np.isfinite(given).any()
 
-    def coded(rows: Any, category: Any, categories: tuple[str, ...]) -> Ratings:
-        units, unit_codes = _named(unit[rows], pairs)
-        raters, rater_codes = _named(rater[rows], annotators)
-        return Ratings(
-            unit_codes, rater_codes, category[rows].astype(np.int64), confidence[rows].astype(np.float64),
-            units, raters, categories,
-        )  # fmt: skip
-
-    return coded(slice(None), code, names), coded(keep, signed + 3, STRENGTH_SCALE)
+    units, unit_codes = _named(unit, pairs)
+    raters, rater_codes = _named(rater, annotators)
+    judged = Ratings(unit_codes, rater_codes, code, confidence.astype(np.float64), units, raters, names)
+    strengths = replace(
+        judged,
+        unit=unit_codes[keep],
+        rater=rater_codes[keep],
+        category=(signed[keep] + 3).astype(np.int64),
+        confidence=judged.confidence[keep],
+        categories=STRENGTH_SCALE,
+    )
+    return judged, strengths
 
 
 def kinds(store: Store, campaign_id: str | None = None) -> dict[str, int]:
@@ -247,8 +247,8 @@ def categories(store: Store, campaign_id: str | None = None) -> list[str]:
     ]
 
 
-def _named(rows: Any, names: pa.Table) -> tuple[list[str], Any]:
+def _named(rows: IntArray, names: Mapping[str, npt.NDArray[Any]]) -> tuple[list[str], IntArray]:
     """The names of the row numbers that occur, and for each of ``rows`` its place among them."""
-    found, codes = np.unique(rows, return_inverse=True)
-    places = pc.index_in(pa.array(found), names["row"].combine_chunks())
-    return names["name"].take(places).to_pylist(), codes
+    occurs = np.bincount(rows) > 0
+    places = np.searchsorted(names["row"], np.flatnonzero(occurs))
+    return names["name"][places].tolist(), (np.cumsum(occurs) - 1)[rows]
