@@ -1,6 +1,7 @@
 """The reward models on real pairs, train split to validation split, beside preferring the longer answer.
 
 python -m benchmarks.reward_models [--methods sbert transformer] [--sets ukp_convarg1 helpful harmless] [--epochs 3]
+python -m benchmarks.reward_models --debates [3] [--methods plain transformer]
 
 Accuracy and log loss have 95% intervals, clustered by prompt. The models are not calibrated. One model a criterion.
 """
@@ -38,7 +39,13 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--pairs", type=int, help="only so many training pairs")
+    parser.add_argument(
+        "--debates", type=int, nargs="?", const=1000, help="leave out so many debates, one at a time"
+    )
     options = parser.parse_args()
+    if options.debates:
+        leave_out(read("ukp_convarg1", "train", None), options.methods, options.epochs, options.debates)
+        return
     for name in options.sets:
         source, criterion = (name, None) if name == "ukp_convarg1" else ("hh_rlhf_pairs", name)
         train = read(source, "train", criterion)[: options.pairs]
@@ -51,6 +58,42 @@ def main() -> None:
             for variant, reward in fitted(method, train, options.epochs).items():
                 seconds = time.perf_counter() - begun
                 report(f"{method}: {variant}" if variant != method else method, reward, held, seconds)
+
+
+def leave_out(pairs: Sequence[Preference], methods: Sequence[str], epochs: int, most: int) -> None:
+    """Fit without each debate in turn and judge on it; then all of them together, beside the last model."""
+    debates = sorted({debate_of(pair) for pair in pairs})[:most]
+    held: list[Preference] = []
+    found: dict[str, list[np.ndarray]] = {}
+    single: dict[str, list[float]] = {}
+    for debate in debates:
+        there = [pair for pair in pairs if debate_of(pair) == debate]
+        held += there
+        for method in methods:
+            begun = time.perf_counter()
+            rest = [pair for pair in pairs if debate_of(pair) != debate]
+            for variant, reward in fitted(method, rest, epochs).items():
+                p = sigmoid(differences(VotePredictor(reward), there))
+                one = quality(predictions_of(p, there))
+                found.setdefault(variant, []).append(p)
+                single.setdefault(variant, []).append(one.accuracy.value or 0.0)
+                seconds = time.perf_counter() - begun
+                print(f"{debate[:40]:40s} {variant:28s} {_told(one.accuracy)}  {seconds:6.1f} s", flush=True)
+    print(
+        f"\n{len(debates)} debates, {len(held)} pairs; the last model less each, mean over debates (standard error)"
+    )
+    last = np.array(list(single.values())[-1])
+    for name, parts in found.items():
+        pooled = quality(predictions_of(np.concatenate(parts), held))
+        less = last - single[name]
+        error = less.std(ddof=1) / np.sqrt(len(less)) if len(less) > 1 else np.nan
+        print(
+            f"{name:28s} {_told(pooled.accuracy)}  log loss {_told(pooled.log_loss)}  {less.mean():+.3f} ({error:.3f})"
+        )
+
+
+def debate_of(pair: Preference) -> str:
+    return pair.prompt.partition(" — ")[0]
 
 
 def read(source: str, part: str, criterion: str | None) -> list[Preference]:

@@ -1,6 +1,7 @@
 """What the Drift page rests on, read from the store; a module, so that ``read`` can remember its results."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class Cluster:
         return after > before
 
 
+@lru_cache(maxsize=4)  # a run stays as it is, whatever else the store takes in
 def mapped(store: Store, drift_id: str) -> Mapped:
     """The texts of a run, in the order of their ids."""
     table = drift.points(store, drift_id)

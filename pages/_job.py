@@ -79,7 +79,7 @@ def of_campaign(campaign_id: str) -> Listed:
 def tell_of_ends(who: Identity) -> bool:
     """A toast for each of somebody's jobs that has ended since this was last asked; whether there was one."""
     since = st.session_state.setdefault("jobs seen", datetime.now(UTC))
-    ended = job_rows.ended_since(workbench().store, since, who.id)
+    ended = read(job_rows.ended_since, since, who.id)
     for job in ended:
         how, icon = ENDED[job.state or "failed"]
         st.toast(f"{KINDS.get(job.kind, job.kind)} {how}: {plain(job.label)}", icon=icon, duration="long")

@@ -59,7 +59,7 @@ def identity() -> Identity | None:
     bench = workbench()
     if bench.settings.auth == "off":
         name = st.session_state.get("name")
-        return people.annotator(bench.store, name) if name else None
+        return read(people.annotator, name) if name else None
     return people.who(bench.store, st.context.cookies.get(COOKIE, ""), "session")
 
 
@@ -82,8 +82,7 @@ def allowed(who: Identity, page: str) -> bool:
 
 def open_campaigns(who: Identity) -> list[CampaignRow]:
     """The campaigns somebody may choose, oldest first: those in use, for annotators only the ones they may work on."""
-    store = workbench().store
-    listed = campaigns.listed(store) or [campaigns.first(store)]
+    listed = read(campaigns.listed) or [campaigns.first(workbench().store)]
     return [c for c in listed if who.may("researcher") or not c.annotators or who.id in c.annotators]
 
 
