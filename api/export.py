@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from api.access import Researcher
@@ -14,11 +14,13 @@ from storage.workbench import workbench
 
 router = APIRouter(tags=["export"], prefix="/export")
 _ALL = (1.0, 0.0, 0.0)
+_PART = 2000
+"""Rows written at a time."""
 
 
 @router.get(
     "/rlhf",
-    response_class=Response,
+    response_class=StreamingResponse,
     responses={200: {"content": {"application/jsonl": {}}, "description": "A row a line"}, **problems(404)},
 )
 def export_rlhf(
@@ -32,7 +34,7 @@ def export_rlhf(
     ] = None,
     category: InCategory = None,
     min_votes: Annotated[int, Query(ge=1, le=1000)] = 1,
-) -> Response:
+) -> StreamingResponse:
     """Preference data as TRL takes it, as JSONL. The header X-Attune-Report counts what became of every pair."""
     policy = (
         Policy(shape=shape, ties=ties, min_votes=min_votes)
@@ -48,7 +50,8 @@ def export_rlhf(
         "X-Attune-Report": json.dumps(result.report),
         "Content-Disposition": f'attachment; filename="attune-{shape}{f"-{split}" if split else ""}.jsonl"',
     }
-    return Response(to_jsonl(rows), media_type="application/jsonl", headers=headers)
+    parts = (to_jsonl(rows[low : low + _PART]) for low in range(0, len(rows), _PART))
+    return StreamingResponse(parts, media_type="application/jsonl", headers=headers)
 
 
 @router.get(

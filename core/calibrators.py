@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression, minimize
+import scipy
 from scipy.special import expit, logit
 
 from core.bootstrap import Bootstrap
@@ -300,7 +300,7 @@ def _logistic(
     k = x.shape[1]
     bounds = [(0.0, STEEPEST)] * k + [(None, None)] * intercept
     start = np.r_[np.ones(k), np.zeros(int(intercept))]
-    found = minimize(
+    found = scipy.optimize.minimize(
         loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-15, "gtol": 1e-9}
     )
     if found.fun < SEPARATED or (found.x[:k] > 0.999 * STEEPEST).any():
@@ -314,7 +314,7 @@ def _isotonic(p: FloatArray, y: FloatArray, weight: FloatArray) -> Isotonic:
     """Pool adjacent violators; no value nearer to 0 or 1 than Laplace's rule of succession allows a share of all the weight."""
     x, place = np.unique(p, return_inverse=True)
     mass = np.bincount(place, weight)
-    fitted = isotonic_regression(np.bincount(place, weight * y) / mass, weights=mass).x
+    fitted = scipy.optimize.isotonic_regression(np.bincount(place, weight * y) / mass, weights=mass).x
     edge = 1 / (len(p) + 2)
     fitted = np.clip(fitted, edge, 1 - edge)
     bend = np.ones(len(x), dtype=bool)

@@ -16,7 +16,7 @@ import io
 import json
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from operator import attrgetter, itemgetter
@@ -116,6 +116,16 @@ class Export:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is left of a pair that goes out, unless another one stands in its way."""
+
+    pair_id: str
+    verdict: tuple[str, str]
+    split: Split
+    rows: list[Row]
+
+
 class InvalidRow(ValueError):
     """A row that a trainer would refuse or misread; ``row`` counts from 1."""
 
@@ -124,7 +134,7 @@ class InvalidRow(ValueError):
         self.row, self.field, self.reason = row, field, reason
 
 
-def export(candidates: Sequence[Candidate], policy: Policy) -> Export:
+def export(candidates: Iterable[Candidate], policy: Policy) -> Export:
     """The rows of the pairs that the policy lets out.
 
     A prompt's split depends on the seed and its own text alone, white space and case aside: prompts that differ in
@@ -133,30 +143,33 @@ def export(candidates: Sequence[Candidate], policy: Policy) -> Export:
 
     Raises ValueError where two candidates have one ``pair_id``.
     """
-    fate: dict[str, str] = dict.fromkeys((c.pair_id for c in candidates), "")
-    if len(fate) < len(candidates):
-        twice, _ = Counter(c.pair_id for c in candidates).most_common(1)[0]
-        raise ValueError(f"pair {twice} is given more than once; give every pair once")
-    alike: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
-    for candidate in sorted(candidates, key=attrgetter("pair_id")):
-        if reason := _reason(candidate, policy):
-            fate[candidate.pair_id] = reason
-        else:
-            answers = sorted((candidate.response_a.text.strip(), candidate.response_b.text.strip()))
-            alike[candidate.prompt.id, *answers].append(candidate)
-
+    fate: dict[str, str] = {}
+    alike: dict[tuple[str, ...], list[_Kept]] = defaultdict(list)
     homes: dict[str, Split] = {}
-    drawn: dict[Split, list[tuple[bytes, Row]]] = {split: [] for split in SPLITS}
-    for first, *others in alike.values():
-        if any(_verdict(other) != _verdict(first) for other in others):
-            fate.update((candidate.pair_id, "contradiction") for candidate in (first, *others))
+    for candidate in candidates:
+        if candidate.pair_id in fate:
+            raise ValueError(f"pair {candidate.pair_id} is given more than once; give every pair once")
+        fate[candidate.pair_id] = reason = _reason(candidate, policy) or ""
+        if reason:
             continue
-        fate.update((candidate.pair_id, "duplicate") for candidate in others)
-        if first.prompt.id not in homes:
-            homes[first.prompt.id] = _split(first.prompt, policy)
-        fate[first.pair_id] = split = homes[first.prompt.id]
-        drawn[split] += (
-            (_digest(policy.seed, f"{i}{first.pair_id}"), row) for i, row in enumerate(_rows(first, policy))
+        prompt = candidate.prompt
+        if prompt.id not in homes:
+            homes[prompt.id] = _split(prompt, policy)
+        answers = sorted((candidate.response_a.text.strip(), candidate.response_b.text.strip()))
+        alike[prompt.id, *answers].append(
+            _Kept(candidate.pair_id, _verdict(candidate), homes[prompt.id], _rows(candidate, policy))
+        )
+
+    drawn: dict[Split, list[tuple[bytes, Row]]] = {split: [] for split in SPLITS}
+    for group in alike.values():
+        first, *others = sorted(group, key=attrgetter("pair_id"))
+        if any(other.verdict != first.verdict for other in others):
+            fate.update((kept.pair_id, "contradiction") for kept in group)
+            continue
+        fate.update((other.pair_id, "duplicate") for other in others)
+        fate[first.pair_id] = first.split
+        drawn[first.split] += (
+            (_digest(policy.seed, f"{i}{first.pair_id}"), row) for i, row in enumerate(first.rows)
         )
     rows = {split: [row for _, row in sorted(drawn[split], key=itemgetter(0))] for split in SPLITS}
     return Export(policy, rows, fate)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 
 import numpy as np
+import scipy
 from scipy import sparse
-from scipy.optimize import linear_sum_assignment
 
 from core.ratings import FloatArray, IntArray
 
@@ -91,7 +91,11 @@ def carried_over(
             elif centroids_before and centroids:
                 cosine = _cosine(centroids_before[first], centroids[second])
                 alike[i, j] = cosine / 2 if cosine >= SAME_PLACE else 0.0
-    kept = {new[j]: old[i] for i, j in zip(*linear_sum_assignment(-alike), strict=True) if alike[i, j] > 0}
+    kept = {
+        new[j]: old[i]
+        for i, j in zip(*scipy.optimize.linear_sum_assignment(-alike), strict=True)
+        if alike[i, j] > 0
+    }
     fresh = count(max(free, max(old, default=-1) + 1))
     return {cluster: kept[cluster] if cluster in kept else next(fresh) for cluster in new}
 

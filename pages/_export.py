@@ -38,7 +38,9 @@ def _export(
 def _candidates(
     at: object, campaign_id: str | None, category: str | None, method: exports.Method
 ) -> list[Candidate]:
-    return exports.candidates(workbench().store, campaign_id=campaign_id, category=category, method=method)
+    return list(
+        exports.candidates(workbench().store, campaign_id=campaign_id, category=category, method=method)
+    )
 
 
 def snippet(splits: list[str], fmt: Format, shape: Shape) -> str:

@@ -20,7 +20,7 @@ _BATCH = 20_000
 
 def candidates(
     store: Store, *, campaign_id: str | None = None, category: str | None = None, method: Method = "majority"
-) -> list[Candidate]:
+) -> Iterator[Candidate]:
     """Every pair of a campaign (None: of the store) and category with its votes and its label: that of the consensus, or
     the resolution, taken for certain, where the pair was adjudicated."""
     resolved = resolutions(store, campaign_id)
@@ -36,7 +36,6 @@ def candidates(
     if category is not None:
         where.append("category = ?")
         values.append(category)
-    found = []
     wanted = f"SELECT pair.id FROM pair JOIN prompt ON prompt.id = prompt_id WHERE {' AND '.join(where)} ORDER BY pair.id"
     for rows in _in_batches(
         store,
@@ -58,8 +57,7 @@ def candidates(
             confidence = None if i is None or code < 0 else float(consensus.posterior[i, code])
             confidence = 1.0 if pair_id in resolved else confidence
             a, b = Response(text_a, model_a), Response(text_b, model_b)
-            found.append(Candidate(pair_id, prompt, a, b, votes, label, confidence))
-    return found
+            yield Candidate(pair_id, prompt, a, b, votes, label, confidence)
 
 
 def _in_batches(

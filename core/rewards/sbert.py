@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from core import surface
@@ -265,7 +265,7 @@ class _Logistic:
         with threadpool_limits(
             1, "blas"
         ):  # products this small are slowed by threads, a hundredfold on a busy machine
-            found = minimize(loss, begin, jac=True, method="L-BFGS-B", options=options)
+            found = scipy.optimize.minimize(loss, begin, jac=True, method="L-BFGS-B", options=options)
         return np.asarray(solve_triangular(root, found.x))
 
     def log_loss(self, w: FloatArray, rows: Rows) -> float:

@@ -26,8 +26,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import torch
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -411,7 +411,9 @@ def _ridge(
             return float(value + ridge / 2 * (w @ w)), grad
 
         options = {"maxiter": 200, "ftol": 1e-7}
-        return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x)
+        return np.asarray(
+            scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
+        )
 
     every, nothing = np.arange(len(a)), np.zeros(z.shape[1])
     best = RIDGES[1]

@@ -78,7 +78,7 @@ def test_candidates_of_a_campaign_and_a_category(store: Store, desks: Desks, jud
     other = campaigns.create(store, CampaignRow(id="", name="Other"), "ann").id
     pairs.add(store, desks, parsed(make_pairs(2)), other, "ann", source="x")
     assert all(c.votes == {} for c in exports.candidates(store, campaign_id=other))
-    assert len(exports.candidates(store, campaign_id=other)) == 2
+    assert len(list(exports.candidates(store, campaign_id=other))) == 2
     assert [c.prompt.category for c in exports.candidates(store, category="math")] == ["math"]
 
 
