@@ -15,10 +15,13 @@ import scipy
 
 from core.agreement import proportion
 from core.estimate import Estimate
+from core.ratings import FloatArray
 
 ALPHA = 0.05
 STEP = 50
 """Outcomes between two looks, and the shortest stretch that is held against the past."""
+LATEST = 100
+"""Outcomes whose error rate is drawn along a stream."""
 RESERVE = 20
 """Looks that have about the same share of the level; later ones have less and less."""
 
@@ -52,6 +55,16 @@ def changes(wrong: npt.ArrayLike, alpha: float = ALPHA) -> list[Change]:
         found.append(change)
         start = change.found
     return found
+
+
+def rolling(wrong: FloatArray, span: int = LATEST) -> tuple[int, FloatArray]:
+    """The error rate of the latest outcomes, 1 for an error and 0 for none, shape (n,), n > 0, in order of time.
+
+    Returns of how many (``span``, all of them where there are fewer), and the rate as of each outcome from that one on: shape (n - span + 1,).
+    """
+    span = min(span, len(wrong))
+    total = np.concatenate([[0.0], np.cumsum(wrong)])
+    return span, (total[span:] - total[:-span]) / span
 
 
 def _first(errors: npt.NDArray[np.int64], start: int, alpha: float) -> Change | None:

@@ -9,9 +9,11 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from core.calibration_figures import COLOURS, style
+from core.change_points import rolling
 from core.estimate import Estimate
 from core.figures import CLEAR, row_figure
 from core.populations import Window
+from core.ratings import FloatArray
 from core.two_samples import BoolArray
 
 DENSE = 100_000
@@ -196,19 +198,16 @@ def days_figure(
 
 def stream_figure(
     times: npt.NDArray[np.datetime64],
-    wrong: npt.NDArray[np.floating],
+    wrong: FloatArray,
     changes: Sequence[Mapping[str, Any]],
-    span: int = 100,
 ) -> go.Figure:
-    """The error rate of the latest ``span`` outcomes along time, and the changes that were found; ``wrong``: in order, shape (n,), n > 0."""
-    span = min(span, len(wrong))
-    total = np.concatenate([[0.0], np.cumsum(wrong)])
-    ends = np.arange(span, len(wrong) + 1)
-    ends = ends[:: max(1, len(ends) // 2000)]
+    """The error rate of the latest outcomes along time, and the changes that were found; ``wrong``: in order, shape (n,), n > 0."""
+    span, rate = rolling(wrong)
+    drawn = slice(None, None, max(1, len(rate) // 2000))
     figure = go.Figure()
     figure.add_scatter(
-        x=times[ends - 1],
-        y=(total[ends] - total[ends - span]) / span,
+        x=times[span - 1 :][drawn],
+        y=rate[drawn],
         mode="lines",
         line={"color": EARLIER, "width": 1.5},
         name=f"of the latest {span}",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from core.change_points import rolling
 from core.estimate import Estimate
 from core.report import (
     DECIMAL,
@@ -25,8 +26,6 @@ from core.report_figures import line_of
 Row = Mapping[str, Any]
 MOST = 40
 """Clusters in a table at most."""
-SPAN = 100
-"""Outcomes that an error rate along time is over."""
 LABELS = {"a": "A preferred", "b": "B preferred", "tie": "Tie", "both_bad": "Both bad", "split": "Split vote"}
 KINDS = {
     "error": ("Error rate", "how often the model was on the other side than people, on pairs that it had not seen; ties are left out",
@@ -104,9 +103,8 @@ def of_errors(figures: Row, points: pa.Table) -> list[Section]:
     if not stream["outcomes"] or not len(known):
         return []
     order = known[np.argsort(at[known], kind="stable")]
-    span = min(SPAN, len(order))
-    total = np.concatenate([[0.0], np.cumsum(error[order])])
-    rate, times = (total[span:] - total[:-span]) / span, at[order][span - 1 :]
+    span, rate = rolling(error[order])
+    times = at[order][span - 1 :]
     alarms = [
         (int(np.searchsorted(times, np.datetime64(one["found_at"]))), int(np.searchsorted(times, np.datetime64(one["since_at"]))))
         for one in stream["changes"]

@@ -35,7 +35,7 @@ from core.settings import Settings, SettingsError, load
 from core.topics import carried_over
 from core.two_samples import Evidence, categories, classifier, mmd, one_each
 from jobs import inputs
-from jobs.inputs import Stopped
+from jobs.inputs import Stopped, read_table
 from jobs.protocol import JobError, Row, Run, replacing
 from jobs.train_reward import cache_dir
 from providers.encoder import DEFAULT, encoder
@@ -72,7 +72,7 @@ def work(run: Run, should_stop: Callable[[], bool]) -> Row:
     clock = _Clock(inputs.told(run, should_stop))
     try:
         told = arguments(**run.job()["arguments"])
-        population = Population.of(_table(run.inputs / ROWS))
+        population = Population.of(read_table(run.inputs / ROWS))
         seed = told["seed"]
         vectors = _vectors(population, told, load(), clock)
         clock.tell("reducing and clustering", 0, 1)
@@ -118,13 +118,6 @@ class _Clock:
         }
 
 
-def _table(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise JobError(f"{path} cannot be read: {error}") from None
-
-
 def _vectors(population: Population, told: Row, settings: Settings, clock: _Clock) -> Vectors:
     """A row's vector: the mean of those of its texts, of length 1; in the view by words that of all its texts."""
     if told["view"] == "tfidf":
@@ -152,7 +145,7 @@ def _numbered(run: Run, population: Population, found: Clustering, vectors: Vect
         before: dict[str, int] = {}
         centroids: dict[int, FloatArray] = {}
     else:
-        table, middles = _table(run.inputs / PREVIOUS), _table(run.inputs / CENTROIDS)
+        table, middles = read_table(run.inputs / PREVIOUS), read_table(run.inputs / CENTROIDS)
         before = dict(zip(table["id"].to_pylist(), table["cluster"].to_pylist(), strict=True))
         centroids = {row["cluster"]: np.array(row["centroid"]) for row in middles.to_pylist()}
     here = {} if told["view"] == "tfidf" else _centroids(found.label, vectors)
@@ -354,7 +347,7 @@ def run_from_options(options: Namespace) -> Run:
     except (FileError, ValueError) as error:
         raise JobError(f"{options.data}: {error}") from None
     made = options.previous and options.previous / "artifacts"
-    before = made and (_table(made / POINTS), _table(made / CLUSTERS))
+    before = made and (read_table(made / POINTS), read_table(made / CLUSTERS))
     freeze(run, to_table([item for _, item in found.items.rows]), before)
     inputs.write_refused(
         run.inputs / "refused.jsonl", [*rows.refused, *found.items.refused], options.data.name

@@ -1,12 +1,11 @@
 """Drift runs from finished run directories into the store: what ``ingest`` does for them. ``jobs.learning`` starts them."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs.drift import CLUSTERS, POINTS
+from jobs.inputs import read_table
 from jobs.protocol import JobError, Run
 from storage import drift
 from storage.tables import DriftRow, JobRow
@@ -16,7 +15,7 @@ from storage.workbench import Workbench
 def take(bench: Workbench, job: JobRow, run: Run) -> None:
     """Store, once, what a run found. Raises JobError where it is of no use, and then leaves all as it was."""
     told = run.job()["arguments"]
-    points, clusters = (_read(run.artifacts / name) for name in (POINTS, CLUSTERS))
+    points, clusters = (read_table(run.artifacts / name) for name in (POINTS, CLUSTERS))
     row = DriftRow(
         id=job.id,
         campaign_id=job.campaign_id,
@@ -35,10 +34,3 @@ def take(bench: Workbench, job: JobRow, run: Run) -> None:
         drift.register(bench.store, row, points, clusters)
     except (KeyError, pa.ArrowException) as error:
         raise JobError(f"What the run left cannot be stored: {error}") from None
-
-
-def _read(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (FileNotFoundError, pa.ArrowException) as error:
-        raise JobError(f"{path.name} cannot be read: {error}") from None

@@ -119,12 +119,16 @@ def ratings(run: Run) -> tuple[list[Rating], Row]:
     return [rating for _, rating in parsed.rows], left_out(run, parsed.refused)
 
 
-def _frozen(run: Run, name: str) -> list[tuple[int, FileRow]]:
+def read_table(path: Path) -> pa.Table:
+    """The table of a Parquet file of a run. Raises JobError where it cannot be read."""
     try:
-        table = pq.read_table(run.inputs / name)
+        return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise JobError(f"{run.inputs / name} cannot be read: {error}") from None
-    return list(enumerate(table.to_pylist(), start=1))
+        raise JobError(f"{path} cannot be read: {error}") from None
+
+
+def _frozen(run: Run, name: str) -> list[tuple[int, FileRow]]:
+    return list(enumerate(read_table(run.inputs / name).to_pylist(), start=1))
 
 
 def left_out(run: Run, later: Sequence[Refusal] = ()) -> Row:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.rewards.base import MODEL_FILE, RewardError, describe
+from jobs.inputs import read_table
 from jobs.protocol import JobError, Row, Run, read_json, replacing, write_json
 from storage import learning, models
 from storage.models import Model, ModelError
@@ -142,13 +143,8 @@ def _read(run: Run) -> tuple[Row, pa.Table, pa.Table]:
     registration = read_json(run.inputs / "registration.json")
     if registration is None:
         raise JobError("inputs/registration.json cannot be read.")
-    tables = []
-    for path in (run.artifacts / "predictions.parquet", run.inputs / "preferences.parquet"):
-        try:
-            tables.append(pq.read_table(path))
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
-            raise JobError(f"{path.relative_to(run.path)} cannot be read: {error}") from None
-    return registration, tables[0], tables[1]
+    predictions, learnt = run.artifacts / "predictions.parquet", run.inputs / "preferences.parquet"
+    return registration, read_table(predictions), read_table(learnt)
 
 
 def _checksum(folder: Path) -> str:

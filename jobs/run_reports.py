@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.calibration import BINS
 from core.report import Facts, Report, render, when
 from core.report_drift import VIEWS, drift_report
 from core.report_evaluation import Evaluated, evaluation_report
 from core.rewards.base import MODEL_FILE, model_directory, sigmoid
-from jobs.protocol import JobError, Row, Run, replacing
+from jobs.inputs import read_table
+from jobs.protocol import Row, Run, replacing
 
 REPORT = "report.html"
 
@@ -31,15 +31,15 @@ def write(run: Run) -> None:
 
 def _drift(run: Run, told: Row, result: Row, about: Facts, made_at: datetime) -> Report:
     facts = [*about, ("View", VIEWS[told["view"]])]
-    return drift_report(result, _table(run.artifacts / "points.parquet"), told, facts, "texts", made_at)
+    return drift_report(result, read_table(run.artifacts / "points.parquet"), told, facts, "texts", made_at)
 
 
 def _evaluation(run: Run, told: Row, result: Row, about: Facts, made_at: datetime) -> Report:
-    table = _table(run.artifacts / "predictions.parquet")
+    table = read_table(run.artifacts / "predictions.parquet")
     pairs = "group" in table.column_names
     unknown = pa.array([""] * len(table))
     category = table["category"] if pairs else unknown
-    group = table["group"] if pairs else _table(run.inputs / "ratings.parquet")["prompt"]
+    group = table["group"] if pairs else read_table(run.inputs / "ratings.parquet")["prompt"]
     found = Evaluated(
         p=table["probability"].to_numpy(),
         uncalibrated=sigmoid(table["raw"].to_numpy()),
@@ -81,7 +81,7 @@ def _sha256(path: Path) -> str:
 
 def _longer(run: Run, pair_ids: list[str]) -> Any:
     """Of each pair the length of a less that of b."""
-    texts = _table(run.inputs / "preferences.parquet")
+    texts = read_table(run.inputs / "preferences.parquet")
     both = zip(*(texts[name].to_pylist() for name in ("response_a", "response_b")), strict=True)
     lengths = dict(zip(texts["pair_id"].to_pylist(), (len(a) - len(b) for a, b in both), strict=True))
     return np.array([lengths[key] for key in pair_ids], dtype=np.float64)
@@ -89,10 +89,3 @@ def _longer(run: Run, pair_ids: list[str]) -> Any:
 
 def _names(column: pa.ChunkedArray) -> Any:
     return np.array(column.to_pylist(), dtype=object)
-
-
-def _table(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise JobError(f"{path} cannot be read: {error}") from None

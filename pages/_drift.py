@@ -10,6 +10,7 @@ import numpy.typing as npt
 from core.drift_figures import Points
 from core.estimate import Estimate
 from core.ratings import FloatArray, IntArray
+from core.report_drift_votes import KINDS as FIGURES
 from core.two_samples import BoolArray
 from storage import drift
 from storage.store import Store
@@ -17,7 +18,7 @@ from storage.tables import DriftRow
 
 MANY = 12
 """Clusters named on the map at most."""
-KINDS = {"share": "Share", "error": "Error rate", "gap": "Calibration gap", "flips": "Flips"}
+KINDS = {"share": "Share"} | {kind: name for kind, (name, *_) in FIGURES.items()}
 """The figures of a cluster, and what to call them."""
 
 

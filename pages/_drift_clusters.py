@@ -8,17 +8,15 @@ import streamlit as st
 
 from core.drift_figures import shares_figure
 from core.report import PERCENT, SIGNED_PERCENT, p_value, told
+from core.report_drift_votes import KINDS as FIGURES
 from pages._drift import KINDS, Cluster, clusters, ranked
 from pages._drift_map import CHOSEN, choose
 from storage.tables import DriftRow
 
 SHOWN = 20
 PLAIN: dict[str, Any] = {"config": {"displayModeBar": False}}
-MEANT = {
-    "share": "The share of each window that a cluster has, with its 95% interval.",
-    "error": "How often the model was on the other side than people, on pairs that it had not seen; ties are left out.",
-    "gap": "The model’s confidence less the share of people on its side: above 0 it is too sure, below 0 too shy.",
-    "flips": "How often the two models are on different sides.",
+MEANT = {"share": "The share of each window that a cluster has, with its 95% interval."} | {
+    kind: f"{meaning.capitalize()}." for kind, (_, meaning, *_) in FIGURES.items()
 }
 APART = {
     "error": "differs from the error rate of all other texts",

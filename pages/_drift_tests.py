@@ -9,6 +9,7 @@ import streamlit as st
 from core.drift_figures import stream_figure
 from core.estimate import Estimate
 from core.report import PERCENT, SIGNED_PERCENT, number, p_value, told
+from core.report_drift_votes import LABELS
 from pages._drift import mapped
 from pages._report import plain
 from pages._session import read
@@ -21,7 +22,6 @@ TESTS = {
     "labels": ("Labels", "The part of the judgements that would have to change for both windows to have the same shares (total variation); "
                "its p is that of chi-squared."),
 }  # fmt: skip
-LABELS = {"a": "A preferred", "b": "B preferred", "tie": "Tie", "both_bad": "Both bad", "split": "Split vote"}
 PLAIN: dict[str, Any] = {"config": {"displayModeBar": False}}
 
 

@@ -1,6 +1,6 @@
 """A model in production: what each version answered, how fast and how well, and how good it was on votes cast since."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from core.estimate import Estimate
 from core.held_out import UNITS
 from core.production import ACCURACY, FEW, NO_VOTES, Period, Production, Service
 from core.production_figures import quality_figure, requests_figure, service_figure
+from core.report import PERCENT, told
 from core.roles import Identity
 from pages._model_evolution import PLAIN
 from pages._model_versions import FIGURES
@@ -68,7 +69,7 @@ def table(found: dict[str, Model], made: dict[str, Production]) -> None:
             "Version": found[key].version,
             "Deployed": standing(one.deployments),
             **served(one.service),
-            "Accuracy since": cell(one.quality.accuracy),
+            "Accuracy since": told(one.quality.accuracy),
         }
         for key, one in made.items()
     ]
@@ -116,7 +117,7 @@ def quality(model: Model, made: Production, starts: list[datetime], may_probe: b
         st.plotly_chart(quality_figure(starts, over, FIGURES[key], before), key=f"production quality {model.id}",
                         alt=f"{FIGURES[key]} in each window beside the figure it was deployed with", **PLAIN)  # fmt: skip
     st.markdown(
-        f"**{cell(whole)}** since it was deployed, on {counted(whole.n)}; deployed with {cell(before)}."
+        f"**{told(whole)}** since it was deployed, on {counted(whole.n)}; deployed with {told(before)}."
     )
     st.caption(f"Pairs it had not seen, by the votes cast since it was first deployed, in the window of their latest one; with 95% intervals "
                f"over prompts. Windows of fewer than {FEW} pairs are left out.")  # fmt: skip
@@ -145,28 +146,17 @@ def served(service: Service) -> dict[str, object]:
     return {
         "Requests": service.requests,
         "Texts": service.texts,
-        "p50": told(service.p50, milliseconds),
-        "p95": told(service.p95, milliseconds),
-        "Error rate": told(service.error_rate, "{:.1%}".format),
+        "p50": milliseconds(service.p50),
+        "p95": milliseconds(service.p95),
+        "Error rate": told(service.error_rate, PERCENT),
     }
 
 
-def told(estimate: Estimate, written: Callable[[float], str]) -> str:
-    """A figure with its interval."""
-    if estimate.value is None:
-        return "–"
-    if estimate.low is None or estimate.high is None:
-        return written(estimate.value)
-    return f"{written(estimate.value)} ({written(estimate.low)} to {written(estimate.high)})"
-
-
-def milliseconds(value: float) -> str:
+def milliseconds(estimate: Estimate) -> str:
     """To two digits, as more are not known."""
-    return f"{float(f'{value:.2g}'):,g}"
-
-
-def cell(estimate: Estimate) -> str:
-    return told(estimate, "{:.3f}".format)
+    known = (estimate.value, estimate.low, estimate.high)
+    value, low, high = (None if one is None else float(f"{one:.2g}") for one in known)
+    return told(replace(estimate, value=value, low=low, high=high), "{:,g}")
 
 
 def standing(deployments: list[Period]) -> str:

@@ -7,11 +7,10 @@ import streamlit as st
 
 from core.judging import STRENGTHS
 from pages._case import Case, go_on
+from pages._scope import KINDS
 from pages._verdict import CHOICES, side_of
 from storage import annotations
 from storage.workbench import workbench
-
-KINDS = {"person": "People", "imported": "Imported", "simulated": "Simulated"}
 
 
 def votes(case: Case) -> None:

@@ -11,9 +11,10 @@ from core.queueing import NotAccepted
 from core.roles import Identity
 from pages import _pair
 from pages._case import case_of, narrowed, scope, undo
+from pages._scope import KINDS
 from pages._session import allowed, campaign, read, require
 from pages._turn import returned, watch
-from pages._votes import KINDS, votes
+from pages._votes import votes
 from pages._work import pair, tool, tools, verdict
 from storage import adjudication, annotations
 from storage.adjudication import Docket

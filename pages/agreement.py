@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.estimate import Estimate
 from core.figures import AGREEMENT_NAMES, agreement_figure
+from core.report import told
 from pages._agreement import by_category, matrix, report
 from pages._scope import narrow
 from pages._session import read, require
@@ -105,7 +106,7 @@ def categories(here: str | None, _: None, ties: str, kinds: tuple[str, ...]) -> 
     found = read(by_category, here, ties, kinds, MOST_CATEGORIES)
     rows = []
     for name, figures_of in found.items():
-        cells = {key: cell(estimate) for key, estimate in figures_of.items()}
+        cells = {key: told(estimate, "{:.2f}") for key, estimate in figures_of.items()}
         rows.append({"Category": name, "Pairs": figures_of["raw_agreement"].n, **cells})
     st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="", column_config={
         "Category": st.column_config.TextColumn(pinned=True),
@@ -114,14 +115,6 @@ def categories(here: str | None, _: None, ties: str, kinds: tuple[str, ...]) -> 
     })  # fmt: skip
     st.caption(
         "Value (95% interval); – where it cannot be computed: choose that category under Figures to read why."
-    )
-
-
-def cell(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "–"
-    return f"{estimate.value:.2f}" + (
-        "" if estimate.low is None else f" ({estimate.low:.2f} to {estimate.high:.2f})"
     )
 
 

@@ -66,12 +66,15 @@ def test_quality_and_service_beside_what_it_was_deployed_with(bench: Workbench, 
     at = opened(**{"production window": "month"})
     assert not at.exception and not at.info
     row = at.dataframe[0].value.iloc[0]
-    assert (row["Requests"], row["Error rate"]) == (100, "5.0% (2.2% to 11.2%)")
+    assert (row["Requests"], row["Error rate"]) == (
+        100,
+        "5.0% (2.2\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}11.2%)",
+    )
     assert 190 <= float(row["p50"].split()[0]) <= 210
     found = production.of(bench.store, model.id, "month")
     accuracy = found.quality.accuracy
     assert found.pairs > 60 and row["Accuracy since"].startswith(f"{accuracy.value:.3f} (")
-    said = "\n".join(element.value for element in at.markdown)
+    said = "\n".join(element.value for element in at.markdown).replace("\N{NO-BREAK SPACE}", " ")
     assert f"on {accuracy.n} pairs; deployed with 0.800 (0.700 to 0.900)" in said
     assert "Satisfaction and cost cannot be computed" in "\n".join(one.value for one in at.caption)
     routes = at.dataframe[1].value
