@@ -1,5 +1,6 @@
 """Plotly figures of a model in production: its quality beside what it was deployed with, and its service."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -45,12 +46,13 @@ def service_figure(
             )
         )
     _dated(figure, starts).update_layout(showlegend=len(lines) > 1)
-    axis = (
-        {"tickformat": ".1%", "rangemode": "tozero"}
-        if share
-        else {"type": "log", "tickvals": TICKS, "tickformat": ",~g"}
-    )
-    return figure.update_yaxes(title=title, **axis)
+    if share:
+        return figure.update_yaxes(title=title, tickformat=".1%", rangemode="tozero")
+    known = [value for line in lines.values() for e in line for value in (e.value, e.low, e.high) if value]
+    below = [tick for tick in TICKS if tick <= min(known, default=TICKS[0])]
+    above = [tick for tick in TICKS if tick >= max(known, default=TICKS[-1])]
+    ends = [math.log10(max(below, default=TICKS[0])), math.log10(min(above, default=TICKS[-1]))]
+    return figure.update_yaxes(title=title, type="log", tickvals=TICKS, tickformat=",~g", range=ends)
 
 
 def requests_figure(starts: Sequence[datetime], requests: Sequence[int]) -> go.Figure:

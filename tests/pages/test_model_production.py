@@ -94,4 +94,5 @@ def test_figures_hold_their_numbers() -> None:
     assert (line.y0, band.y0, band.y1) == (0.75, 0.7, 0.8)
     figure = service_figure(["2026-03-02", "2026-03-09"], {"p50": at, "p95": at}, "Milliseconds", share=False)  # type: ignore[list-item]
     assert [trace.name for trace in figure.data] == ["p50", "p95"] and figure.layout.yaxis.type == "log"
+    assert [round(10**end, 6) for end in figure.layout.yaxis.range] == [0.5, 1.0]
     assert json.loads(figure.to_json())
