@@ -191,6 +191,7 @@ def _figures(population: Population, found: Clustering, label: IntArray, told: R
         "stream": {"outcomes": outcomes, "changes": stream},
         "topics": asdict(_topics(population, label)),
         "alpha": told["alpha"],
+        "seed": seed,
         "alerts": _alerts(clusters, tests, calibrated.p_value, len(stream), told["alpha"]),
     }
 

@@ -161,7 +161,8 @@ def test_a_text_of_200_000_characters_and_one_class_are_no_trouble(tmp_path: Pat
         Item(row["id"], (row["text"],), i >= 60, probability=0.8, target=1.0) for i, row in enumerate(rows())
     ]
     items[3] = Item("long", ("flour yeast oven " * 11_700,), False, probability=0.8, target=1.0)
-    found = here(tmp_path / "run", items)
+    found = here(tmp_path / "run", items, seed=5)
+    assert (found["seed"], found["alpha"]) == (5, 0.05)
     assert found["clusters"] and all(one["error"]["whole"]["value"] == 0 for one in found["clusters"])
     assert found["tests"]["labels"]["figure"]["reason"].startswith("No row has a label")
     gap = found["clusters"][0]["gap"]["whole"]
