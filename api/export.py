@@ -34,6 +34,12 @@ def export_rlhf(
     ] = None,
     category: InCategory = None,
     min_votes: Annotated[int, Query(ge=1, le=1000)] = 1,
+    simulated: Annotated[
+        bool,
+        Query(
+            description="Whether simulated annotators count; the report says how many pairs have their votes."
+        ),
+    ] = False,
 ) -> StreamingResponse:
     """Preference data as TRL takes it, as JSONL. The header X-Attune-Report counts what became of every pair."""
     policy = (
@@ -42,7 +48,10 @@ def export_rlhf(
         else Policy(shape, ties, _ALL, min_votes=min_votes)
     )
     result = export(
-        candidates(workbench().store, campaign_id=campaign, category=category, method=label), policy
+        candidates(
+            workbench().store, campaign_id=campaign, category=category, method=label, simulated=simulated
+        ),
+        policy,
     )
     rows = result.rows[split or "train"]
     validate(rows, shape)

@@ -23,7 +23,7 @@ from storage.tables import JobRow
 from storage.workbench import workbench
 
 router = APIRouter(tags=["jobs"])
-Kind = Literal["generate-pairs", "train-reward", "calibrate", "evaluate"]
+Kind = Literal["generate-pairs", "train-reward", "calibrate", "evaluate", "drift"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 SETTINGS = {"method", "epochs", "seed", "surface", "held_out", "refit", "learning_curve"}
 """Of a training's request, what jobs.train_reward takes by the same name."""

@@ -168,6 +168,8 @@ def calibration(
         reason = f"A window has {groups} groups with predictions of judged pairs; the test needs {4 * LEAST}."
     else:
         p_value = _same_means(np.column_stack([gap, gap * (confidence - confidence.mean())]), after, group)
+        if p_value is None:
+            reason = "The predictions, or how far they are off, do not vary enough for a test."
     return CalibrationDrift(first, second, ece_before, ece_after, p_value, reason)
 
 

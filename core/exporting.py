@@ -52,7 +52,8 @@ REASONS: Mapping[str, str] = {
 @dataclass(frozen=True)
 class Candidate:
     """A pair that may be exported: ``votes`` counts each choice, ``label`` is the consensus (None where there is none),
-    or the resolution where the pair was adjudicated, ``confidence`` its posterior probability where known."""
+    or the resolution where the pair was adjudicated, ``confidence`` its posterior probability where known. ``simulated``
+    of the votes are those of simulated annotators."""
 
     pair_id: str
     prompt: Prompt
@@ -61,6 +62,7 @@ class Candidate:
     votes: Mapping[Choice, int]
     label: Choice | None
     confidence: float | None
+    simulated: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,21 +100,29 @@ class Policy:
 
 @dataclass(frozen=True)
 class Export:
-    """Rows by split, and the fate of every pair: the split it went to, or the key of :data:`REASONS` that dropped it."""
+    """Rows by split, and the fate of every pair: the split it went to, or the key of :data:`REASONS` that dropped it.
+
+    ``simulated``: how many of the pairs that go out have votes of simulated annotators.
+    """
 
     policy: Policy
     rows: Mapping[Split, list[Row]]
     fate: Mapping[str, str]
+    simulated: int
 
     @property
     def report(self) -> dict[str, Any]:
-        """Pairs in, pairs and rows out by split, and pairs dropped by reason; exported and dropped add up to pairs."""
+        """Pairs in, pairs and rows out by split, and pairs dropped by reason; exported and dropped add up to pairs.
+
+        And how many of the exported rest on simulated annotators, if only in part.
+        """
         count = Counter(self.fate.values())
         return {
             "pairs": len(self.fate),
             "exported": {split: count[split] for split in SPLITS},
             "rows": {split: len(self.rows[split]) for split in SPLITS},
             "dropped": {reason: count[reason] for reason in REASONS if count[reason]},
+            "simulated": self.simulated,
         }
 
 
@@ -124,6 +134,7 @@ class _Kept:
     verdict: tuple[str, str]
     split: Split
     rows: list[Row]
+    simulated: bool
 
 
 class InvalidRow(ValueError):
@@ -157,9 +168,16 @@ def export(candidates: Iterable[Candidate], policy: Policy) -> Export:
             homes[prompt.id] = _split(prompt, policy)
         answers = sorted((candidate.response_a.text.strip(), candidate.response_b.text.strip()))
         alike[prompt.id, *answers].append(
-            _Kept(candidate.pair_id, _verdict(candidate), homes[prompt.id], _rows(candidate, policy))
+            _Kept(
+                candidate.pair_id,
+                _verdict(candidate),
+                homes[prompt.id],
+                _rows(candidate, policy),
+                candidate.simulated > 0,
+            )
         )
 
+    simulated = 0
     drawn: dict[Split, list[tuple[bytes, Row]]] = {split: [] for split in SPLITS}
     for group in alike.values():
         first, *others = sorted(group, key=attrgetter("pair_id"))
@@ -168,11 +186,12 @@ def export(candidates: Iterable[Candidate], policy: Policy) -> Export:
             continue
         fate.update((other.pair_id, "duplicate") for other in others)
         fate[first.pair_id] = first.split
+        simulated += first.simulated
         drawn[first.split] += (
             (_digest(policy.seed, f"{i}{first.pair_id}"), row) for i, row in enumerate(first.rows)
         )
     rows = {split: [row for _, row in sorted(drawn[split], key=itemgetter(0))] for split in SPLITS}
-    return Export(policy, rows, fate)
+    return Export(policy, rows, fate, simulated)
 
 
 def _reason(candidate: Candidate, policy: Policy) -> str | None:

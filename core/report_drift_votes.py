@@ -121,7 +121,7 @@ def of_errors(figures: Row, points: pa.Table) -> list[Section]:
     if alarms:
         caption += " Red lines: alarms, each with the stretch in which the change was found."
     watched = (
-        f"{stream['outcomes']:,} outcomes were watched, one of each group. However often one looks, the chance that such a watch ever alarms "
+        f"The line is of all outcomes; {stream['outcomes']:,} were watched, one of each group. However often one looks, the chance that such a watch ever alarms "
         f"while nothing changes is {figures['alpha']:.0%} at most."
     )
     return [Section("Errors as they came", [Figure(caption, drawn), *(said or ["No alarm."]), watched])]

@@ -1,6 +1,6 @@
 """Trainings, calibrations, evaluations and drift runs on what people said, as a page or a route starts them."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Literal
 
 from core.drift import ALPHA
@@ -135,7 +135,8 @@ def start_drift(
         campaigns.get(bench.store, scope.campaign_id)
     policy = Policy(simulated=scope.simulated)
     for model_id in filter(None, (scope.other_id, scope.model_id)):
-        policy = learning.policy_of(registry.lineage(bench.store, model_id).learnt)
+        learnt = learning.policy_of(registry.lineage(bench.store, model_id).learnt)
+        policy = replace(learnt, simulated=scope.simulated)
     frozen = drift_rows.freeze(bench.store, scope, windows, policy)
     counts = [sum(side is after for side in frozen.table["after"].to_pylist()) for after in (False, True)]
     for window, count in zip(windows, counts, strict=True):

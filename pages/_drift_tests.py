@@ -149,6 +149,6 @@ def stream(run: DriftRow) -> None:
             f":red-badge[alarm] {one['found_at'][:16].replace('T', ' ')} UTC: errors went from {before} to {after}."
         )
     st.caption(
-        f"{watched['outcomes']:,} outcomes, one of each group. However often one looks, the chance that such a watch ever alarms while nothing changes is "
+        f"The line is of all outcomes; {watched['outcomes']:,} were watched, one of each group. However often one looks, the chance that such a watch ever alarms while nothing changes is "
         f"{run.figures['alpha']:.0%} at most; after an alarm it begins anew."
     )

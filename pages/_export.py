@@ -18,17 +18,24 @@ MESSAGES: dict[Shape, str] = {
 }
 
 
-def exported(campaign_id: str | None, category: str | None, method: exports.Method, policy: Policy) -> Export:
+def exported(
+    campaign_id: str | None, category: str | None, method: exports.Method, policy: Policy, simulated: bool
+) -> Export:
     """The export as the store stands. Raises InvalidRow where a trainer would refuse or misread a row."""
     store = workbench().store
-    return _export((id(store), store.revision), campaign_id, category, method, policy)
+    return _export((id(store), store.revision), campaign_id, category, method, policy, simulated)
 
 
 @st.cache_resource(max_entries=2, ttl="10m", show_spinner="Putting the data set together…")
 def _export(
-    at: object, campaign_id: str | None, category: str | None, method: exports.Method, policy: Policy
+    at: object,
+    campaign_id: str | None,
+    category: str | None,
+    method: exports.Method,
+    policy: Policy,
+    simulated: bool,
 ) -> Export:
-    result = export(_candidates(at, campaign_id, category, method), policy)
+    result = export(_candidates(at, campaign_id, category, method, simulated), policy)
     for rows in result.rows.values():
         validate(rows, policy.shape)
     return result
@@ -36,10 +43,12 @@ def _export(
 
 @st.cache_resource(max_entries=2, ttl="10m", show_spinner="Reading the pairs and their votes…")
 def _candidates(
-    at: object, campaign_id: str | None, category: str | None, method: exports.Method
+    at: object, campaign_id: str | None, category: str | None, method: exports.Method, simulated: bool
 ) -> list[Candidate]:
     return list(
-        exports.candidates(workbench().store, campaign_id=campaign_id, category=category, method=method)
+        exports.candidates(
+            workbench().store, campaign_id=campaign_id, category=category, method=method, simulated=simulated
+        )
     )
 
 

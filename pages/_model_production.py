@@ -20,7 +20,6 @@ from pages._report import plain
 from pages._session import allowed, read
 from storage import models, production
 from storage.models import Model
-from storage.workbench import workbench
 
 SERVICE = ("Latency", "Error rate", "Requests")
 ROUTES = {"score": "/api/score", "rerank": "/api/rerank", "predict": "/api/predict", "page": "Predict page"}
@@ -44,7 +43,6 @@ MEANING = (
 
 def in_production(name: str, who: Identity) -> None:
     """Every version that was deployed or asked, and one of them over time."""
-    workbench().served.write()
     periods, asked = read(production.deployments, name), read(production.asked)
     found = {m.id: m for m in read(models.listed, name, archived=True) if m.id in periods or m.id in asked}
     if not found:

@@ -14,6 +14,7 @@ from pages._drift_form import new
 from pages._drift_map import map_view
 from pages._drift_tests import tests_view
 from pages._job import Listed, live
+from pages._report import plain
 from pages._report_file import drift_report
 from pages._session import campaign, read, require
 from storage import drift, models
@@ -78,7 +79,7 @@ def about(run: DriftRow) -> None:
     sizes = " and ".join(f"{window['rows']:,}" for window in figures["windows"])
     what = [f"{run.population.capitalize()}: {sizes}", TEXTS[run.view], "all campaigns" if run.campaign_id is None else "",
             scope.get("category") or "", model(run)]  # fmt: skip
-    st.markdown(" ".join(f":gray-badge[{one}]" for one in what if one))
+    st.markdown(" ".join(f":gray-badge[{plain(one)}]" for one in what if one))
     if scope.get("simulated"):
         st.markdown(
             ":violet-badge[:material/smart_toy: Simulated annotators] Judgements of simulated annotators count here."

@@ -32,7 +32,8 @@ def main() -> None:
     require("researcher")
     st.title("Export", anchor=False)
     here = campaign()
-    if not read(annotations.kinds, here.id):
+    there = read(annotations.kinds, here.id)
+    if not there:
         st.info(
             "Nothing has been judged in this campaign yet, so there is no label to export.",
             icon=":material/ios_share:",
@@ -42,9 +43,13 @@ def main() -> None:
     left, right = st.columns([3, 5], gap="medium")
     with left:
         category, method, policy, fmt = options()
+        simulated = "simulated" in there and st.toggle(
+            "Count simulated annotators", len(there) == 1, key="export simulated", persist_state="session",
+            help="They follow a formula, not people: for a trial, never for a model that people depend on.",
+        )  # fmt: skip
     with right:
         try:
-            result = exported(here.id, category, method, policy)
+            result = exported(here.id, category, method, policy, simulated)
         except InvalidRow as error:
             st.error(
                 plain(f"This cannot be exported: {error}. Archive or correct that pair."),
@@ -106,6 +111,10 @@ def account(result: Export) -> None:
     st.markdown(
         f"**{kept:,}** of **{report['pairs']:,}** pairs go out, as **{sum(report['rows'].values()):,}** rows."
     )
+    if result.simulated:
+        st.markdown(
+            f":violet-badge[:material/smart_toy: Simulated annotators] **{result.simulated:,}** of them rest on simulated votes, if only in part."
+        )
     rows: list[tuple[str, int, int | None]] = []
     rows += [(split.capitalize(), n, report["rows"][split]) for split, n in report["exported"].items()]
     rows += [(f"Left out: {REASONS[reason]}", n, None) for reason, n in report["dropped"].items()]

@@ -153,6 +153,8 @@ def attempt(wanted: dict[str, object], total: int, a: Side, b: Side) -> None:
 
 def ask(prompt: Prompt, side: Side) -> tuple[str | None, str]:
     """The model and its answer; no model, and why, where there is none."""
+    if side.provider == "hf_local":
+        return None, "A model of this machine is loaded by a job, not for a trial: press Generate."
     try:
         response = answering(connect(side.provider, workbench().settings), side)(prompt, 0)
     except (ProviderError, ValueError) as error:

@@ -63,7 +63,7 @@ def _load(name: str) -> tuple[Any, Any]:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
+        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", use_safetensors=True)
     except (OSError, ValueError, ImportError) as error:
         raise ProviderError(
             f"The model {name} cannot be loaded: give the path of a directory with config.json, tokenizer and weights, "

@@ -28,9 +28,9 @@ ENOUGH_PROMPTS = 50
 """Prompts that each window must have for what shares a prompt to be taken as alike; with fewer, only equal texts are."""
 
 _HERE = """seen AS (
-    SELECT v.pair_id, v.submitted_at AS seen_at, v.choice
+    SELECT v.pair_id, v.submitted_at AS seen_at, CASE WHEN NOT v.repeat THEN v.choice END AS choice
     FROM current_annotation v JOIN annotator ON annotator.id = v.annotator_id
-    WHERE $1 = 'judged' AND choice <> 'skip' AND ($2 IS NULL OR v.campaign_id = $2) AND ($3 OR annotator.kind <> 'simulated')
+    WHERE $1 = 'judged' AND v.choice <> 'skip' AND ($2 IS NULL OR v.campaign_id = $2) AND ($3 OR annotator.kind <> 'simulated')
     UNION ALL
     SELECT id, created_at AS seen_at, NULL FROM pair
     WHERE $1 = 'added' AND ($2 IS NULL OR id IN (SELECT pair_id FROM campaign_pair WHERE campaign_id = $2))

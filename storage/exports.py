@@ -16,15 +16,26 @@ from storage.store import Store
 
 Method = Literal["majority", "dawid_skene"]
 _BATCH = 20_000
+_SIMULATED = """
+    SELECT pair_id, count(*) FROM current_annotation v JOIN annotator ON annotator.id = annotator_id
+    WHERE kind = 'simulated' AND choice <> 'skip' AND (campaign_id = $1 OR $1 IS NULL) GROUP BY pair_id
+"""
 
 
 def candidates(
-    store: Store, *, campaign_id: str | None = None, category: str | None = None, method: Method = "majority"
+    store: Store,
+    *,
+    campaign_id: str | None = None,
+    category: str | None = None,
+    method: Method = "majority",
+    simulated: bool = False,
 ) -> Iterator[Candidate]:
     """Every pair of a campaign (None: of the store) and category with its votes and its label: that of the consensus, or
-    the resolution, taken for certain, where the pair was adjudicated."""
+    the resolution, taken for certain, where the pair was adjudicated. ``simulated``: whether simulated annotators count."""
     resolved = resolutions(store, campaign_id)
-    judged, _ = ratings(store, campaign_id=campaign_id, category=category)
+    kinds = () if simulated else ("person", "imported")
+    judged, _ = ratings(store, campaign_id=campaign_id, category=category, kinds=kinds)
+    pretended = dict(store.rows(_SIMULATED, campaign_id)) if simulated else {}
     consensus = majority(judged) if method == "majority" else dawid_skene(judged)
     choices = [choice for choice in CHOICES if choice in consensus.categories]
     place = {unit: i for i, unit in enumerate(consensus.units)}
@@ -57,7 +68,7 @@ def candidates(
             confidence = None if i is None or code < 0 else float(consensus.posterior[i, code])
             confidence = 1.0 if pair_id in resolved else confidence
             a, b = Response(text_a, model_a), Response(text_b, model_b)
-            yield Candidate(pair_id, prompt, a, b, votes, label, confidence)
+            yield Candidate(pair_id, prompt, a, b, votes, label, confidence, pretended.get(pair_id, 0))
 
 
 def _in_batches(

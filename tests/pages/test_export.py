@@ -50,6 +50,14 @@ def test_the_account_adds_up_whatever_the_options(sample: Workbench) -> None:
     assert found["Left out: the label is less certain than the policy asks for"] > 0
 
 
+def test_simulated_votes_are_labelled_and_can_be_left_out(sample: Workbench) -> None:
+    at = opened()
+    assert "Simulated annotators] **" in "\n".join(one.value for one in at.markdown)
+    at.toggle("export simulated").set_value(False).run()
+    assert account(at)["Left out: nobody has voted on the pair"] == 72
+    assert "Simulated annotators]" not in "\n".join(one.value for one in at.markdown)
+
+
 def test_the_shares_of_the_splits_are_kept(sample: Workbench) -> None:
     at = opened()
     at.number_input("export validation").set_value(50)
@@ -88,7 +96,7 @@ def test_the_recipe_on_the_page_loads_the_bundle(
     sample: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: Any, fmt: Any
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    result = exported(campaigns.first(sample.store).id, None, "majority", Policy(shape=shape))
+    result = exported(campaigns.first(sample.store).id, None, "majority", Policy(shape=shape), True)
     with zipfile.ZipFile(io.BytesIO(bundle(result, fmt))) as archive:
         archive.extractall(tmp_path)
         assert json.loads(archive.read("report.json"))["pairs"] == 72

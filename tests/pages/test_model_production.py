@@ -53,6 +53,7 @@ def test_before_anybody_asked_or_voted_it_says_how(bench: Workbench, model: Mode
 
 def test_a_version_that_was_only_asked_by_its_id(bench: Workbench, model: Model) -> None:
     bench.served.add(model.id, "page", 3, 0.2, False)
+    bench.served.write()
     at = opened()
     assert not at.exception
     assert at.dataframe[0].value["Deployed"][0] == "never"
@@ -63,6 +64,7 @@ def test_quality_and_service_beside_what_it_was_deployed_with(bench: Workbench, 
     deployed_before_the_votes(bench, model)
     for n in range(100):
         bench.served.add(model.id, "rerank" if n % 2 else "score", 10, 0.2, n < 5)
+    bench.served.write()
     at = opened(**{"production window": "month"})
     assert not at.exception and not at.info
     row = at.dataframe[0].value.iloc[0]

@@ -109,12 +109,14 @@ def test_32_annotators_at_once(store: Store, desks: Desks, make_campaign: MakeCa
 
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(work, range(32)))
+    by_then = len(acknowledged)
     for number in range(32):  # what was undone when others had gone home
         while isinstance(found := desk.next(f"p{number}", at()), Lease):
             row = desk.submit(
                 f"p{number}", found.pair_id, Verdict("a"), at(), source="person", lease_id=found.id
             )
             acknowledged.append(row.id)
+    assert len(acknowledged) - by_then <= len(undone), "somebody was sent home while there was work"
 
     assert set(votes(store, campaign.id).values()) == {3} and len(votes(store, campaign.id)) == 200
     stored = [i for (i,) in store.rows("SELECT id FROM annotation WHERE verdict <> 'retracted'")]

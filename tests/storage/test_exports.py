@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from core.exporting import SPLITS, Policy, export
 from core.importing import read_judgements
 from core.judging import Verdict
 from core.queueing import Lease
 from core.reading import read_rows
 from core.records import Judgement, Message, Pair, Parsed, Prompt, Response
-from storage import campaigns, exports, pairs
+from core.simulation import SimulatedAnnotator, SimulatedItem
+from storage import campaigns, exports, pairs, simulated
 from storage.desk import Desks
 from storage.store import Store
 from storage.tables import CampaignRow
@@ -42,6 +44,24 @@ def judged(store: Store, desks: Desks, make_pairs: MakePairs) -> list[Judgement]
     report = pairs.add_judged(store, desks, Parsed(list(enumerate(given, start=1)), []), campaigns.first(store).id, "ann", source="crowd")  # fmt: skip
     assert report.annotations == len(given)
     return given
+
+
+def test_simulated_annotators_are_left_out_unless_asked_for(
+    store: Store, desks: Desks, judged: list[Judgement]
+) -> None:
+    here = campaigns.first(store)
+    people = {c.pair_id: c.votes for c in exports.candidates(store)}
+    here.k = 9
+    campaigns.update(store, here, "ann")
+    items = [SimulatedItem(pair_id, 10, 20) for pair_id in people]
+    simulated.annotate(store, desks, here.id, items, [SimulatedAnnotator("Sim", 9.0)], 1, 1, "ann")
+    assert {c.pair_id: c.votes for c in exports.candidates(store)} == people
+    found = list(exports.candidates(store, simulated=True))
+    assert sum(c.simulated for c in found) == len(items) > 0
+    assert all(sum(c.votes.values()) == sum(people[c.pair_id].values()) + c.simulated for c in found)
+    result = export(found, Policy("kto", "keep"))
+    out = {pair_id for pair_id, fate in result.fate.items() if fate in SPLITS}
+    assert result.report["simulated"] == sum(c.simulated > 0 and c.pair_id in out for c in found)
 
 
 @pytest.mark.parametrize("method", ["majority", "dawid_skene"])
