@@ -64,7 +64,7 @@ class Knob:
         else:
             kind = type(self.usual)
             most = None if self.most is None else kind(self.most)
-            step = 1 if kind is int else 10.0 ** floor(log10(self.usual))
+            step = 1 if kind is int else 10.0 ** floor(log10(self.usual or 0.1))
             st.number_input(
                 self.label, kind(self.least), most, self.usual, step, format=self.format, width=170, **kept
             )
@@ -85,6 +85,8 @@ SETTINGS = [
     Knob("learning_rate", "Learning rate", 5e-5, RATE, TRL, 1e-7, 1e-2, "%.1e"),
     Knob("batch", "Answers a batch", 32, BATCH, OURS, 2, 1024),
     Knob("batch", "Pairs a batch", 16, BATCH, TRL, 1, 512),
+    Knob("margin", "Margin", 0.0, "What the rewards of two answers should differ by where all prefer one of them; less where votes are "
+         "split. It draws the rewards apart.", OURS, 0, 100, "%.1f"),
     Knob("tokens", "Longest answer, tokens", 256, "Longer answers are cut; time and memory grow with it.", OURS + TRL, 8, 8192),
     Knob("patience", "Patience, epochs", 2, "Stop when the loss on held-out prompts has not fallen for so long.", OURS, 1, 100),
     Knob("surface", "Surface features", True, "Length, punctuation, lists, code and the like, beside the text. The report shows "

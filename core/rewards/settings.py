@@ -38,6 +38,12 @@ class TransformerSettings(_Settings):
     trained: int = Field(
         0, ge=0, le=1000, description="So many top layers learn, of those that are kept; probed only."
     )
+    margin: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="What the rewards of two answers should differ by where all prefer one of them; less where votes are split, nothing at a tie.",
+    )
     batch: int = Field(32, ge=2, le=100_000, description="Texts at once.")
     accumulate: int = Field(1, ge=1, le=100_000, description="Batches to a step.")
     tokens: Tokens = 256

@@ -1,7 +1,8 @@
 """A pretrained encoder with a reward head, trained on pairs by the loss of Bradley & Terry (1952).
 
 The loss of a pair is -[t log s(d) + (1 - t) log s(-d)], where d is the difference of rewards less the pair's margin, t the
-share of people who prefer a, and s the logistic function. There are two recipes.
+share of people who prefer a, and s the logistic function. A margin (Touvron et al. 2023, Llama 2, eq. 2) is what the setting
+says where all agree, and |2t - 1| of it elsewhere. There are two recipes.
 
 ``plain``: every layer learns; the reward is MLP(z), z the mean of the last layer over the answer's tokens, MLP
 Linear(256), GELU, Linear(1).
@@ -76,22 +77,20 @@ def fit(
         start = earlier
         form = ("recipe", "tokens", "prompt_tokens", "surface")
         start.settings = settings.model_copy(update={name: getattr(earlier.settings, name) for name in form})
-    return train(pairs, start, checkpoints, None, on_progress, on_metric, should_stop)
+    return train(pairs, start, checkpoints, on_progress, on_metric, should_stop)
 
 
 def train(
     pairs: Sequence[Preference],
     start: TransformerReward,
     checkpoints: Path,
-    margins: Sequence[float] | None = None,
     tell: Tell = lambda phase, done, total: None,
     metric: Callable[..., None] = lambda **values: None,
     should_stop: Stop = lambda: False,
 ) -> tuple[TransformerReward, dict[str, Any]]:
     """Train ``start`` on the pairs, from the last checkpoint in ``checkpoints`` where there is one.
 
-    With the same seed a training that was interrupted ends as one that was not. ``margins`` is what the difference of
-    rewards should exceed, per pair. ``tell(phase, done, total)`` hears of the texts ("embedding") and of the steps
+    With the same seed a training that was interrupted ends as one that was not. ``tell(phase, done, total)`` hears of the texts ("embedding") and of the steps
     ("training"), ``metric`` of ``step``, ``epoch``, ``loss``, ``accuracy``, ``learning_rate`` (that of the encoder, where it
     learns), ``head_rate`` and ``examples_per_second``. Answers the model, and the history, the cut texts and the best epoch.
 
@@ -102,7 +101,7 @@ def train(
         raise RewardError(
             "Every pair is a tie, or none is left: a reward model needs pairs with a preferred answer."
         )
-    training = _Training(pairs, start, checkpoints, margins)
+    training = _Training(pairs, start, checkpoints)
     training.begin(tell, should_stop)
     training.run(tell, metric, should_stop)
     return start, training.end()
@@ -111,13 +110,7 @@ def train(
 class _Training:
     """One training: its data, where it is, and its checkpoints."""
 
-    def __init__(
-        self,
-        pairs: Sequence[Preference],
-        reward: TransformerReward,
-        checkpoints: Path,
-        margins: Sequence[float] | None,
-    ) -> None:
+    def __init__(self, pairs: Sequence[Preference], reward: TransformerReward, checkpoints: Path) -> None:
         self.reward, self.net, self.settings = reward, reward.net, reward.settings
         self.device = next(reward.net.parameters()).device
         self.texts = reward.texts()
@@ -127,7 +120,7 @@ class _Training:
         self.target = np.array([pair.target for pair in pairs])
         weight = np.array([pair.weight for pair in pairs])
         self.weight = weight / weight.mean()
-        self.margin = np.zeros(len(pairs)) if margins is None else np.asarray(margins, dtype=float)
+        self.margin = self.settings.margin * np.abs(2 * self.target - 1)
         groups = [pair.group for pair in pairs]
         self.fold = np.array(folds(groups, 5, self.settings.seed))
         self.held = self._held_out(groups)
@@ -139,7 +132,6 @@ class _Training:
         """z of every text, where the encoder does not learn."""
         told: list[Any] = [self.settings.model_dump(exclude={"checkpoint_seconds"}), reward.base]
         told += [[pair.prompt, pair.response_a, pair.response_b, pair.target, pair.weight] for pair in pairs]
-        told.append(self.margin.tolist())
         fingerprint = hashlib.sha256(json.dumps(told).encode("utf-8", "surrogatepass")).hexdigest()
         self.checkpoints = Checkpoints(checkpoints, fingerprint)
 

@@ -171,6 +171,19 @@ def test_soft_labels_keep_the_reward_small(tiny: Path, tmp_path: Path) -> None:
     assert spread[1] < 0.7 * spread[0]
 
 
+def test_a_margin_draws_apart_what_all_agree_on(tiny: Path, tmp_path: Path) -> None:
+    data = pairs(200)
+    split = [replace(p, target=0.5 + 0.1 * (p.target - 0.5)) for p in data]
+
+    def spread(of: list[Preference], margin: float) -> float:
+        settings = quick(epochs=0, margin=margin)
+        reward, _ = train(of, start(tiny, settings), tmp_path / f"{margin}{of is data}")
+        return float(np.std(reward.score([p.prompt for p in of], [p.response_a for p in of])))
+
+    assert spread(data, 3.0) > 1.3 * spread(data, 0.0)
+    assert spread(split, 3.0) - spread(split, 0.0) < 0.5 * (spread(data, 3.0) - spread(data, 0.0))
+
+
 def test_long_texts_are_counted_and_read_from_the_answers_beginning_and_the_prompts_end(tiny: Path) -> None:
     reward = start(tiny, quick(tokens=8, prompt_tokens=2, recipe="plain"))
     answer = "one two three four five six"
