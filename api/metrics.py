@@ -16,7 +16,6 @@ from core.agreement import agreement_report
 from core.annotators import Profiles, profiles
 from core.bias import FDR
 from core.estimate import Estimate
-from core.judgements import Judgements
 from core.surface import MARKS
 from storage import annotations
 from storage.judgements import judgements
@@ -171,21 +170,19 @@ def get_annotators(
     limit: Limit = 50,
 ) -> Annotators:
     """Every annotator: work, speed, agreement, gold, reliability, leanings and change, each with its interval."""
-    judged, found = _annotators(workbench().store.revision, campaign, category)
+    who, found = _annotators(workbench().store.revision, campaign, category)
     rows = found.order(order)[offset : offset + limit]
     return Annotators(
-        total=len(judged.annotators),
+        total=len(who),
         false_discovery_rate=FDR,
-        annotators=[_annotator(judged, found, int(row)) for row in rows],
+        annotators=[_annotator(who[row], found, row) for row in rows.tolist()],
     )
 
 
-def _annotator(judged: Judgements, found: Profiles, row: int) -> Annotator:
+def _annotator(who: tuple[str, str, str], found: Profiles, row: int) -> Annotator:
     unknown = bool(np.isnan(found.changed[row]))
     return Annotator(
-        annotator_id=judged.annotators[row],
-        name=judged.names[row],
-        kind=judged.kinds[row],
+        **dict(zip(("annotator_id", "name", "kind"), who, strict=True)),
         judged=int(found.judged[row]),
         since=found.since[row].item().replace(tzinfo=UTC),
         until=found.until[row].item().replace(tzinfo=UTC),
@@ -207,7 +204,9 @@ def _bias(revision: int, campaign: str | None, category: str | None) -> bias.Rep
 
 
 @lru_cache(maxsize=8)
-def _annotators(revision: int, campaign: str | None, category: str | None) -> tuple[Judgements, Profiles]:
-    """The annotators at a revision of the store."""
+def _annotators(
+    revision: int, campaign: str | None, category: str | None
+) -> tuple[list[tuple[str, str, str]], Profiles]:
+    """The annotators (id, name, kind) at a revision of the store."""
     judged = judgements(workbench().store, campaign_id=campaign, category=category)
-    return judged, profiles(judged)
+    return list(zip(judged.annotators, judged.names, judged.kinds, strict=True)), profiles(judged)

@@ -35,7 +35,7 @@ def get_model_report(
 @router.get("/drift/{job_id}/report", response_class=Response, responses={**PAGE, **problems(404)})
 def get_drift_report(job_id: Name, _: Researcher) -> HTMLResponse:
     """What a drift run found, named by the id of its job: what changed between its windows, where, and how sure that is."""
-    run = next((one for one in drift.listed(workbench().store) if one.id == job_id), None)
+    run = drift.get(workbench().store, job_id)
     if run is None:
         raise HTTPException(404, f"There is no finished drift run with the id {job_id!r}.")
     return _page(reports.of_drift(workbench(), run))

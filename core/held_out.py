@@ -26,6 +26,10 @@ Unit = Literal["hour", "day", "week", "month", "year"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 WINDOWS = 20
 """Windows of time at most, where nobody chose their length."""
+FEW = 20
+"""A category or window with fewer pairs is left out."""
+MOST = 30
+"""Categories at most, the largest ones."""
 BINS = 20
 """Of [0, 1], for calibration; turned pairs fill the upper half."""
 ALL, TEST = "all", "test"

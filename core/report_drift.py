@@ -69,7 +69,7 @@ def drift_report(
     where it is gone. ``about``: when, by whom, of what. ``subject``: what the texts are, such as pairs.
     """
     before, after = (window["name"] for window in figures["windows"])
-    names = {one["cluster"]: _called(one) for one in figures["clusters"]}
+    names = {one["cluster"]: called(one) for one in figures["clusters"]}
     sections = [
         _data(figures, subject),
         _whole(figures),
@@ -258,7 +258,8 @@ def _again(figures: Row, arguments: Row | None) -> Section:
     )
 
 
-def _called(one: Row) -> str:
+def called(one: Row) -> str:
+    """A cluster's number and terms."""
     return f"{one['cluster']} · {', '.join(one['terms'][:3]) or 'no words of its own'}"
 
 

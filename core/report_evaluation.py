@@ -11,7 +11,7 @@ from core.calibration import Report as Calibration
 from core.calibration import report as calibrated
 from core.comparing import accuracy, compare
 from core.estimate import Estimate
-from core.held_out import Names
+from core.held_out import FEW, MOST, Names
 from core.ratings import FloatArray
 from core.report import (
     PERCENT,
@@ -30,10 +30,6 @@ from core.report import (
 )
 from core.report_figures import reliability, rows_of_intervals
 
-FEW = 20
-"""A category with fewer pairs is left out."""
-MOST = 30
-"""Categories at most, the largest ones."""
 ALPHA = 0.05
 ROUGH = 30
 """Prompts below which intervals over them are rough."""

@@ -6,7 +6,6 @@ from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
 
-from jobs import run_reports
 from jobs.protocol import JobError, Run, carry_out
 
 KINDS = {
@@ -17,6 +16,8 @@ KINDS = {
     "drift": ("jobs.drift", "what changed between two windows: a map, clusters, tests"),
     "evaluate": ("jobs.evaluate", "how good a model is on labelled pairs or ratings"),
 }
+REPORTED = ("drift", "evaluate")
+"""Kinds whose result on a bare file is left as a report too."""
 
 
 def main() -> int:
@@ -35,8 +36,8 @@ def main() -> int:
     try:
         run = Run(options.run.absolute()) if options.run else worker.run_from_options(options)
         ending = carry_out(run, worker.work)
-        if ending == "done" and not options.run and options.kind in run_reports.KINDS:
-            run_reports.write(run)
+        if ending == "done" and not options.run and options.kind in REPORTED:
+            import_module("jobs.run_reports").write(run)
     except (JobError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from core.alignment import Aligned, change, parts
 from core.estimate import Estimate
-from core.held_out import ALL, Unit, windows
-from pages._held_out import FEW, MOST, held_out
+from core.held_out import ALL, FEW, MOST, Unit, windows
+from pages._held_out import held_out
 from pages._predicted import policy
 from pages._session import read
 from storage import learning, models

@@ -7,9 +7,8 @@ import streamlit as st
 from core.alignment import SURE
 from core.alignment_figures import alignment_figure
 from core.estimate import Estimate
-from core.held_out import Unit
+from core.held_out import FEW, Unit
 from pages._alignment import Along, Parted, figures
-from pages._held_out import FEW
 from pages._predicted import pairs_list
 from pages._reliability import PLAIN, counted, span
 from pages._session import read

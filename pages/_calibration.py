@@ -13,7 +13,8 @@ from core.calibration_figures import (
     time_figure,
 )
 from core.estimate import Estimate
-from pages._held_out import FEW, UNCALIBRATED, Calibrated, in_categories, in_windows, reported, risk
+from core.held_out import FEW
+from pages._held_out import UNCALIBRATED, Calibrated, in_categories, in_windows, reported, risk
 from pages._reliability import ORIENTED, PLAIN, counted, p_text, span
 from pages._session import read
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from core.drift_figures import Points
 from core.estimate import Estimate
 from core.ratings import FloatArray, IntArray
+from core.report_drift import called
 from core.report_drift_votes import KINDS as FIGURES
 from core.two_samples import BoolArray
 from storage import drift
@@ -85,11 +86,6 @@ def clusters(run: DriftRow) -> list[Cluster]:
         Cluster(one["cluster"], called(one), one["n"], {kind: one[kind] for kind in KINDS})
         for one in run.figures["clusters"]
     ]
-
-
-def called(one: dict[str, Any]) -> str:
-    """A cluster's number and terms."""
-    return f"{one['cluster']} · {', '.join(one['terms'][:3]) or 'no words of its own'}"
 
 
 def ranked(found: list[Cluster], kind: str) -> list[Cluster]:

@@ -10,7 +10,7 @@ from core.calibration import Predictions, Report, RiskCoverage, report, risk_cov
 from core.calibrators import Method, fit
 from core.comparing import Comparison, accuracy, by_category, compare
 from core.estimate import Estimate
-from core.held_out import ALL, BINS, HeldOut, shared, unseen, windows
+from core.held_out import ALL, BINS, FEW, MOST, HeldOut, shared, unseen, windows
 from core.ratings import FloatArray
 from pages._session import read
 from storage import models
@@ -22,10 +22,6 @@ OTHERS: dict[Method, str] = {"temperature": "Temperature", "isotonic": "Isotonic
 """The calibrators that differ for a symmetric predictor."""
 ENOUGH = 100
 """Held-out pairs below which a diagram says little."""
-FEW = 20
-"""A category or window with fewer pairs is left out."""
-MOST = 30
-"""Categories at most, the largest ones."""
 DRAWS = 200
 """Bootstrap draws for the intervals of each category or window; of all pairs it is five times as many."""
 

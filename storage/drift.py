@@ -154,9 +154,14 @@ def register(store: Store, row: DriftRow, points: pa.Table, clusters: pa.Table) 
         )
 
 
-def listed(store: Store, campaign_id: str | None = None) -> Sequence[DriftRow]:
+def get(store: Store, drift_id: str) -> DriftRow | None:
+    with store.reading() as session:
+        return session.get(DriftRow, drift_id)
+
+
+def listed(store: Store, campaign_id: str | None = None, limit: int | None = None) -> Sequence[DriftRow]:
     """The runs that a campaign is in, alone or with all others (None: all runs), the latest first."""
-    query = select(DriftRow).order_by(col(DriftRow.created_at).desc(), col(DriftRow.id))
+    query = select(DriftRow).order_by(col(DriftRow.created_at).desc(), col(DriftRow.id)).limit(limit)
     if campaign_id is not None:
         query = query.where(or_(col(DriftRow.campaign_id).is_(None), DriftRow.campaign_id == campaign_id))
     with store.reading() as session:
@@ -171,15 +176,13 @@ def titled(run: DriftRow) -> str:
 
 def latest(store: Store, scope: Scope, view: str) -> DriftRow | None:
     """The latest run of a population of a campaign in a view: the one whose clusters a new run of them carries on."""
-    found = listed(store)
-    return next(
-        (
-            r
-            for r in found
-            if (r.campaign_id, r.population, r.view) == (scope.campaign_id, scope.population, view)
-        ),
-        None,
+    query = select(DriftRow).where(
+        col(DriftRow.campaign_id).is_not_distinct_from(scope.campaign_id),
+        DriftRow.population == scope.population,
+        DriftRow.view == view,
     )
+    with store.reading() as session:
+        return session.exec(query.order_by(col(DriftRow.created_at).desc(), col(DriftRow.id))).first()
 
 
 def points(store: Store, drift_id: str) -> pa.Table:

@@ -115,7 +115,7 @@ def learning(store: Store, campaign_id: str, needed: int) -> Learning:
 
 def compared(store: Store, campaign_id: str) -> Compared:
     """The latest drift run on the campaign, alone or with others; without one, how many weeks could be compared."""
-    if runs := drift.listed(store, campaign_id):
+    if runs := drift.listed(store, campaign_id, 1):
         return Compared(run=drift.titled(runs[0]), alerts=len(runs[0].figures["alerts"]))
     days = drift.days(store, drift.Scope(campaign_id=campaign_id))
     return Compared(len({day.isocalendar()[:2] for day, _ in days}))

@@ -68,3 +68,43 @@ def test_a_store_of_the_first_version_keeps_its_rows(tmp_path: Path, monkeypatch
         assert rows(again, "annotation") == before["annotation"]
         assert len(jobs.listed(again, 10)) == count
         again.close()
+
+
+SOME = {
+    "BOOLEAN": "true", "INTEGER": "2", "BIGINT": "3", "DOUBLE": "0.5", "FLOAT": "0.25", "VARCHAR": "'told'", "JSON": "'{}'",
+    "FLOAT[]": "[0.5, 1]", "TIMESTAMP WITH TIME ZONE": "'2026-01-02T03:04:05Z'",
+}  # fmt: skip
+"""A value of each type of a column."""
+
+
+@pytest.mark.parametrize("version", range(1, len(migrations.MIGRATIONS) + 1))
+def test_a_store_of_every_version_keeps_a_row_of_every_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    url = f"duckdb:///{tmp_path}/attune.duckdb"
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:version])
+        store = Store(url)
+        columns: dict[str, dict[str, str]] = {}
+        for table, name, kind in store.rows(
+            """SELECT table_name, column_name, data_type FROM duckdb_columns()
+               WHERE NOT internal AND table_name IN (SELECT table_name FROM duckdb_tables()) AND table_name <> 'migration'"""
+        ):
+            columns.setdefault(table, {})[name] = SOME[kind]
+        with store.engine.begin() as connection:
+            for table, values in columns.items():
+                connection.exec_driver_sql(
+                    f"INSERT INTO {table} ({', '.join(map(_quoted, values))}) VALUES ({', '.join(values.values())})"
+                )
+        before = {table: rows(store, table, ", ".join(map(_quoted, columns[table]))) for table in columns}
+        store.close()
+
+    store = Store(url)
+    assert store.rows("SELECT max(version) FROM migration") == [(len(migrations.MIGRATIONS),)]
+    after = {table: rows(store, table, ", ".join(map(_quoted, columns[table]))) for table in columns}
+    store.close()
+    assert after == before and all(len(found) == 1 for found in before.values())
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
