@@ -101,6 +101,29 @@ def test_it_learns_what_people_prefer_and_is_read_back_the_same(
     assert np.allclose(p, 1 - q, atol=1e-12)
 
 
+def test_it_stops_where_it_no_longer_learns(tiny: Path, tmp_path: Path) -> None:
+    coin = np.random.default_rng(0)
+    noise = [replace(p, target=float(coin.random() < 0.5)) for p in pairs(200)]
+    _reward, told = train(
+        noise, start(tiny, quick(recipe="plain", epochs=30, patience=1, stop_share=0.25)), tmp_path
+    )
+    history = told["history"]
+    losses = [epoch["log_loss"] for epoch in history]
+    assert len(history) < 30 and len(history) - told["best_epoch"] == 2
+    assert losses[told["best_epoch"] - 1] == min(losses)
+
+
+def test_batches_of_a_step_are_accumulated(tiny: Path, tmp_path: Path) -> None:
+    def steps(accumulate: int) -> int:
+        heard: list[int] = []
+        settings = quick(recipe="plain", epochs=1, stop_share=0, accumulate=accumulate)
+        folder = tmp_path / str(accumulate)
+        train(pairs(64), start(tiny, settings), folder, metric=lambda **of: heard.append(of["step"]))
+        return max(heard)
+
+    assert steps(3) == -(-steps(1) // 3) > 1
+
+
 def test_a_score_does_not_depend_on_what_is_scored_beside_it(tiny: Path) -> None:
     reward = start(tiny)
     texts = ["good", "bad one two three four five six", "clear kind"]

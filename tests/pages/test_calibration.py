@@ -135,7 +135,22 @@ def test_the_other_calibrators_are_fitted_to_the_calibration_split_alone(loud: W
     assert not set(found.pairs.pair_id) & set(part["pair_id"].to_pylist())
 
 
-def test_a_bin_lists_its_pairs_by_the_select_box_and_by_a_click(loud: Workbench) -> None:
+def test_a_click_on_a_bin_chooses_it() -> None:
+    def script() -> None:
+        from types import SimpleNamespace
+
+        import streamlit as st
+
+        from pages._reliability import pick
+
+        points = [{"customdata": ["sure", 7, 1]}, {"customdata": ["sure", 1, 20]}, {}]
+        st.session_state["chart"] = SimpleNamespace(selection=SimpleNamespace(points=points))
+        pick("chart", {("sure", 0): "0.50 to 0.55", ("sure", 1): "0.55 to 0.60"})
+
+    assert AppTest.from_function(script).run().session_state["chart bin"] == ("sure", 1)
+
+
+def test_a_bin_lists_its_pairs_by_the_select_box(loud: Workbench) -> None:
     at = opened()
     box = next(box for box in at.selectbox if box.label == "Pairs of a bin")
     found = _held_out.calibrated(loud.store, models.listed(loud.store)[0].id, "all")
