@@ -7,7 +7,7 @@ from core.roles import Identity
 from pages._model_actions import ACTIONS
 from pages._report import plain
 from pages._session import allowed, read, require
-from storage import models
+from storage import learning, models
 from storage.models import Model, ModelError
 from storage.workbench import workbench
 
@@ -19,6 +19,7 @@ STATUSES = {
 }
 METHODS = {"sbert": "SBERT", "transformer": "Transformer", "trl": "TRL"}
 FIGURES = {"accuracy": "Accuracy", "log_loss": "Log loss", "ece": "ECE"}
+SIMULATED = " :violet-badge[:material/smart_toy: Simulated annotators]"
 USED = (
     "The deployed version answers the scoring API (`POST /api/score`, `/api/rerank`, `/api/predict`) and the Predict page. A request "
     "may name the model, or an alias of any version; without a name the model deployed last answers. Every change is kept in "
@@ -53,8 +54,9 @@ def card(model: Model, who: Identity) -> None:
     with st.container(border=True):
         left, *tiles = st.columns([5, 2, 2, 2], vertical_alignment="center")
         with left:
-            st.markdown(f"**{plain(model.version)}** {badges(model)}")
             learnt = read(models.lineage, model.id)
+            simulated = SIMULATED if learning.policy_of(learnt.learnt).simulated else ""
+            st.markdown(f"**{plain(model.version)}** {badges(model)}{simulated}")
             parent = f" · from {plain(learnt.parents[0].version)}" if learnt.parents else ""
             st.caption(
                 f"{METHODS.get(model.method, plain(model.method))} on {plain(model.base or 'nothing')}{parent} · "

@@ -284,6 +284,12 @@ def test_lineage_goes_down_to_the_annotations(two: Workbench) -> None:
     assert "the share of the votes" in shown(at) and "simulated annotators are left out" in shown(at)
 
 
+def test_a_version_that_learnt_from_simulated_annotators_says_so(two: Workbench) -> None:
+    assert "Simulated annotators" not in shown(opened())
+    version(two, lineage={"pairs": 9, "policy": {"simulated": True}})
+    assert shown(opened()).count(":violet-badge[:material/smart_toy: Simulated annotators]") == 1
+
+
 def test_the_history_has_every_change(two: Workbench) -> None:
     first, _ = ids(two)
     models.deploy(two.store, first, "ann")
