@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from api.access import Researcher
-from api.models import InCampaign, InCategory, Limit, Offset, problems
+from api.models import InCampaign, InCategory, Limit, Offset, OfKinds, problems
 from core import bias
 from core.agreement import agreement_report
 from core.annotators import Profiles, profiles
@@ -127,23 +127,27 @@ class Annotators(BaseModel):
 
 @router.get("/metrics", responses=problems(404))
 def get_metrics(
-    _: Researcher, campaign: InCampaign, category: InCategory = None, ties: Ties = "keep"
+    _: Researcher, campaign: InCampaign, kinds: OfKinds, category: InCategory = None, ties: Ties = "keep"
 ) -> Metrics:
     """Agreement among annotators; ``ties=drop`` looks only at judgements that prefer a response."""
-    return _computed(workbench().store.revision, campaign, category, ties)
+    return _computed(workbench().store.revision, campaign, category, kinds, ties)
 
 
 @lru_cache(maxsize=64)
-def _computed(revision: int, campaign: str | None, category: str | None, ties: Ties) -> Metrics:
+def _computed(
+    revision: int, campaign: str | None, category: str | None, kinds: tuple[str, ...], ties: Ties
+) -> Metrics:
     """The figures at a revision of the store."""
-    judged = annotations.ratings(workbench().store, campaign_id=campaign, category=category, ties=ties)
+    judged = annotations.ratings(
+        workbench().store, campaign_id=campaign, category=category, kinds=kinds, ties=ties
+    )
     return Metrics(**{name: figure(estimate) for name, estimate in agreement_report(*judged).items()})
 
 
 @router.get("/metrics/bias", responses=problems(404))
-def get_bias(_: Researcher, campaign: InCampaign, category: InCategory = None) -> Bias:
+def get_bias(_: Researcher, campaign: InCampaign, kinds: OfKinds, category: InCategory = None) -> Bias:
     """Bias in the labels: effect sizes with intervals clustered by prompt and annotator."""
-    found = _bias(workbench().store.revision, campaign, category)
+    found = _bias(workbench().store.revision, campaign, category, kinds)
 
     def trait(name: str) -> dict[str, Any]:
         effect = found.effects[name]
@@ -162,6 +166,7 @@ def get_bias(_: Researcher, campaign: InCampaign, category: InCategory = None) -
 def get_annotators(
     _: Researcher,
     campaign: InCampaign,
+    kinds: OfKinds,
     category: InCategory = None,
     order: Annotated[
         Order, Query(description="Whom to look at first: the worst for sure by a figure.")
@@ -170,7 +175,7 @@ def get_annotators(
     limit: Limit = 50,
 ) -> Annotators:
     """Every annotator: work, speed, agreement, gold, reliability, leanings and change, each with its interval."""
-    who, found = _annotators(workbench().store.revision, campaign, category)
+    who, found = _annotators(workbench().store.revision, campaign, category, kinds)
     rows = found.order(order)[offset : offset + limit]
     return Annotators(
         total=len(who),
@@ -198,15 +203,15 @@ def figure(estimate: Estimate) -> Figure:
 
 
 @lru_cache(maxsize=64)
-def _bias(revision: int, campaign: str | None, category: str | None) -> bias.Report:
+def _bias(revision: int, campaign: str | None, category: str | None, kinds: tuple[str, ...]) -> bias.Report:
     """The report at a revision of the store."""
-    return bias.report(judgements(workbench().store, campaign_id=campaign, category=category))
+    return bias.report(judgements(workbench().store, campaign_id=campaign, category=category, kinds=kinds))
 
 
 @lru_cache(maxsize=8)
 def _annotators(
-    revision: int, campaign: str | None, category: str | None
+    revision: int, campaign: str | None, category: str | None, kinds: tuple[str, ...]
 ) -> tuple[list[tuple[str, str, str]], Profiles]:
     """The annotators (id, name, kind) at a revision of the store."""
-    judged = judgements(workbench().store, campaign_id=campaign, category=category)
+    judged = judgements(workbench().store, campaign_id=campaign, category=category, kinds=kinds)
     return list(zip(judged.annotators, judged.names, judged.kinds, strict=True)), profiles(judged)

@@ -1,7 +1,7 @@
 """What several routes take and answer."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -36,6 +36,20 @@ def _campaign(
 
 
 InCampaign = Annotated[str | None, Depends(_campaign)]
+
+
+def _kinds(
+    kind: Annotated[
+        list[Literal["person", "imported", "simulated"]] | None,
+        Query(
+            description="Only annotators of this kind, or of these; all of them, simulated ones too, without it."
+        ),
+    ] = None,
+) -> tuple[str, ...]:
+    return tuple(sorted(set(kind or ())))
+
+
+OfKinds = Annotated[tuple[str, ...], Depends(_kinds)]
 
 
 class Body(BaseModel):

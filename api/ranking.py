@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from api.access import Researcher
 from api.metrics import Figure, figure
-from api.models import InCampaign, InCategory, problems
+from api.models import InCampaign, InCategory, OfKinds, problems
 from core import preferences
 from core.ranking import LEFT_OUT, Comparisons, Over, head_to_head, rank
 from storage.judgements import listed, style_differences
@@ -57,6 +57,7 @@ class ModelRanking(BaseModel):
 def get_ranking(
     _: Researcher,
     campaign: InCampaign,
+    kinds: OfKinds,
     category: InCategory = None,
     ties: preferences.Ties = "half",
     control: Control = "none",
@@ -67,7 +68,7 @@ def get_ranking(
     length and Markdown. ``over``: intervals over prompts, or over prompts and annotators (both). ``temperatures``: a model at another temperature is
     another model."""
     return _ranked(
-        workbench().store.revision, campaign, category, ties, control == "style", over, temperatures
+        workbench().store.revision, campaign, category, kinds, ties, control == "style", over, temperatures
     )
 
 
@@ -76,6 +77,7 @@ def _ranked(
     revision: int,
     campaign: str | None,
     category: str | None,
+    kinds: tuple[str, ...],
     ties: preferences.Ties,
     control: bool,
     over: Over,
@@ -83,7 +85,7 @@ def _ranked(
 ) -> ModelRanking:
     """The ranking at a revision of the store."""
     store = workbench().store
-    table = listed(store, campaign_id=campaign, category=category, settings=temperatures)
+    table = listed(store, campaign_id=campaign, category=category, kinds=kinds, settings=temperatures)
     found = Comparisons.of(table, ties)
     if control:
         found = found.with_style(style_differences(store, found.pair))

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from api.access import Researcher
 from api.metrics import Figure, figure
-from api.models import InCampaign, InCategory, Limit, problems
+from api.models import InCampaign, InCategory, Limit, OfKinds, problems
 from core.held_out import Unit
 from core.timeline import Measure, Split, timeline
 from storage.judgements import listed
@@ -36,6 +36,7 @@ class Trends(BaseModel):
 def get_timeline(
     _: Researcher,
     campaign: InCampaign,
+    kinds: OfKinds,
     category: InCategory = None,
     measure: Measure = "count",
     split: Split = "all",
@@ -46,7 +47,9 @@ def get_timeline(
     """Annotations in windows (``unit``, else of a length that suits them), or the share of those that prefer the longer or the left
     answer, are undecided, or that a model ``wins``: each model with ``split=model``, else the ``model`` named."""
     try:
-        return _trends(workbench().store.revision, campaign, category, measure, split, unit, model, limit)
+        return _trends(
+            workbench().store.revision, campaign, category, kinds, measure, split, unit, model, limit
+        )
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
 
@@ -56,6 +59,7 @@ def _trends(
     revision: int,
     campaign: str | None,
     category: str | None,
+    kinds: tuple[str, ...],
     measure: Measure,
     split: Split,
     unit: Unit | None,
@@ -64,7 +68,11 @@ def _trends(
 ) -> Trends:
     """The trends at a revision of the store."""
     found = timeline(
-        listed(workbench().store, campaign_id=campaign, category=category), measure, split, unit, model
+        listed(workbench().store, campaign_id=campaign, category=category, kinds=kinds),
+        measure,
+        split,
+        unit,
+        model,
     )
     counts, names = found.counts().tolist(), found.names[:limit]
     shares = None if measure == "count" else found.shares(range(len(names)))

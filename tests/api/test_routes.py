@@ -305,6 +305,25 @@ def test_metrics(client: httpx.Client) -> None:
     assert client.get("/metrics", params={"ties": "maybe"}).status_code == 422
 
 
+@pytest.mark.parametrize("route", ["", "/bias", "/annotators", "/ranking", "/timeline"])
+def test_metrics_of_some_kinds_of_annotator(client: httpx.Client, route: str) -> None:
+    lines = ["pair_id,prompt,response_a,response_b,annotator,choice,category,model_a,model_b"]
+    lines += [
+        f"k{n},kinds {n},{'x' * n},yy,{who},a,kinds,one,two" for n in range(1, 13) for who in ("Kim", "Kai")
+    ]
+    upload(client, "k.csv", "\n".join(lines).encode(), format="annotated")
+
+    def found(*kinds: str) -> Any:
+        return (
+            client.get(f"/metrics{route}", params={"category": "kinds", "kind": kinds})
+            .raise_for_status()
+            .json()
+        )
+
+    assert found() == found("imported") == found("simulated", "imported") != found("simulated", "person")
+    assert client.get(f"/metrics{route}", params={"kind": "robot"}).status_code == 422
+
+
 def test_ranking(client: httpx.Client) -> None:
     lines = ["prompt,response_a,response_b,annotator,choice,category,model_a,model_b"]
     for i in range(60):
