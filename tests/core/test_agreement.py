@@ -164,6 +164,30 @@ def test_equals_other_libraries_on_random_tables(seed: int) -> None:
         assert mean.value is None
 
 
+ONE_CATEGORY = [(0, 0, None)] * 6 + [(0, 0, 0)] * 6
+NO_OVERLAP = [(0, None, None), (None, 1, None), (None, None, 0)] * 4
+
+
+@pytest.mark.parametrize("rows", [ONE_CATEGORY, NO_OVERLAP])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_where_other_libraries_have_no_number_there_is_a_reason(rows: Any) -> None:
+    ratings, data = table(rows, 2), as_floats(rows)
+    alpha = agreement.krippendorff_alpha(ratings)
+    assert alpha.value is None and alpha.reason
+    try:
+        theirs = krippendorff.alpha(data.T, value_domain=[0, 1], level_of_measurement="nominal")
+    except ValueError as error:
+        assert "at least two coders" in str(error) and "two annotators" in alpha.reason
+    else:
+        assert np.isnan(theirs)
+    complete = data[~np.isnan(data).any(1)].astype(int)
+    if len(complete):
+        assert np.isnan(inter_rater.fleiss_kappa(inter_rater.aggregate_raters(complete, n_cat=2)[0]))
+        assert np.isnan(cohen_kappa_score(*complete[:, :2].T))
+    for kappa in (agreement.fleiss_kappa(ratings), agreement.cohen_kappa(ratings, min_shared=2)):
+        assert kappa.value is None and kappa.reason
+
+
 def test_raw_agreement_is_the_share_of_agreeing_annotator_pairs() -> None:
     rng = np.random.default_rng(5)
     rows = random_table(rng, 40, 6, 3, 0.5)
