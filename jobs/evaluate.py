@@ -102,9 +102,7 @@ def _ratings(run: Run, told: Row, predictor: VotePredictor, settings: Settings) 
 def add_options(parser: ArgumentParser) -> None:
     """The options for a bare file."""
     add_model_options(parser, "labelled pairs or ratings")
-    parser.add_argument(
-        "--ties", choices=get_args(Ties), default="half", help="half a vote each (default), or dropped"
-    )
+    parser.add_argument("--ties", choices=get_args(Ties), help="half a vote each (default), or dropped")
     parser.add_argument(
         "--criterion", help="only pairs of this category, or of those that begin with it and a hyphen"
     )
@@ -117,23 +115,48 @@ def add_model_options(parser: ArgumentParser, data: str) -> None:
     )
     parser.add_argument("--data", type=Path, metavar="FILE", help=f"{data}: JSON, JSONL, CSV or Parquet")
     parser.add_argument("--output", type=Path, metavar="DIR", help="the run directory")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="the same in YAML or JSON; what is given here wins"
+    )
 
 
 def run_from_options(options: Namespace) -> Run:
     """A new run on a bare file. Raises JobError."""
-    return run_on_file(options, KIND, ties=options.ties, criterion=options.criterion)
+    configure(options)
+    ties = options.ties or "half"
+    if ties not in get_args(Ties):
+        raise JobError(f"ties is {ties!r}; it must be one of {', '.join(get_args(Ties))}.")
+    return run_on_file(options, KIND, ties=ties, criterion=options.criterion)
+
+
+def configure(options: Namespace) -> None:
+    """Take from --config what was not given beside it. Raises JobError."""
+    config = inputs.read_config(options.config) if options.config else {}
+    for name, value in config.items():
+        if name not in vars(options) or name in ("kind", "run", "config"):
+            raise JobError(f"{options.config}: there is no setting {name!r}.")
+        if getattr(options, name) is None and value is not None:
+            setattr(options, name, Path(str(value)) if name in ("model", "data", "output") else str(value))
 
 
 def run_on_file(options: Namespace, kind: str, **arguments: str | None) -> Run:
     """A new run of a model on a file of labelled rows. Raises JobError."""
     run = new_run(options)
     inputs.freeze(run, options.data, "drop" if arguments.get("ties") == "drop" else "half")
+    return created(options, kind, **arguments)
+
+
+def created(options: Namespace, kind: str, **arguments: str | None) -> Run:
+    """The run of a model on a file, once its inputs are there; what it was told is in its config.yaml too."""
     told = {"model": str(options.model.absolute()), "data": str(options.data.absolute()), **arguments}
-    return Run.create(options.output, kind, told)
+    run = Run.create(options.output, kind, told)
+    inputs.write_config(run, told)
+    return run
 
 
 def new_run(options: Namespace) -> Run:
     """The directory in --output, if the options are whole and no job is in it. Raises JobError."""
+    configure(options)
     if None in (options.model, options.data, options.output):
         raise JobError("Give a run directory, or --model DIR, --data FILE and --output DIR.")
     run = Run(options.output.absolute())

@@ -131,6 +131,27 @@ def _frozen(run: Run, name: str) -> list[tuple[int, FileRow]]:
     return list(enumerate(read_table(run.inputs / name).to_pylist(), start=1))
 
 
+def write_config(run: Run, config: Row) -> None:
+    """Write the resolved settings to config.yaml; a run from a shell repeats with --config and another --output."""
+    import yaml
+
+    with replacing(run.path / "config.yaml") as file:
+        file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+
+
+def read_config(path: Path) -> Row:
+    """The settings in a YAML or JSON file. Raises JobError."""
+    import yaml
+
+    try:
+        config = yaml.safe_load(path.read_bytes())
+    except (OSError, yaml.YAMLError) as error:
+        raise JobError(f"{path} cannot be read: {error}") from None
+    if not isinstance(config, dict):
+        raise JobError(f"{path} must hold settings, a name and a value each.")
+    return config
+
+
 def left_out(run: Run, later: Sequence[Refusal] = ()) -> Row:
     """How many rows of the file a run leaves out, and why."""
     reasons = Counter(str(row["reason"]) for row in read_lines(run.inputs / _REFUSED))

@@ -19,7 +19,7 @@ from core.records import Parsed, Refusal
 from core.rewards.base import RewardError, VotePredictor
 from core.settings import SettingsError, load
 from jobs import inputs
-from jobs.evaluate import add_model_options, new_run, predictor_in
+from jobs.evaluate import add_model_options, created, new_run, predictor_in
 from jobs.inputs import Stopped
 from jobs.protocol import JobError, Row, Run, appending, read_lines, replacing
 
@@ -129,5 +129,4 @@ def run_from_options(options: Namespace) -> Run:
     with appending(rows) as write:
         for _, row in parsed.rows:
             write(row)
-    told = {"model": str(options.model.absolute()), "data": str(options.data.absolute())}
-    return Run.create(options.output, KIND, told)
+    return created(options, KIND)

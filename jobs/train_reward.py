@@ -119,7 +119,7 @@ def work(run: Run, should_stop: Callable[[], bool]) -> Row:
     """Do the job; answers the model's figures. Raises JobError."""
     try:
         told = arguments(**{k: v for k, v in run.job()["arguments"].items() if k != "data"})
-        write_config(run, {"data": run.job()["arguments"].get("data"), **told})
+        inputs.write_config(run, {"data": run.job()["arguments"].get("data"), **told})
         settings = load()
         if inputs.is_ratings(run):
             return _ratings(run, told, settings, should_stop)
@@ -399,27 +399,6 @@ def _write(run: Run, predictor: VotePredictor, columns: Row, should_stop: Callab
     write_model(run, predictor)
 
 
-def write_config(run: Run, config: Row) -> None:
-    """Write the resolved settings to config.yaml; a run from a shell repeats with --config and another --output."""
-    import yaml
-
-    with replacing(run.path / "config.yaml") as file:
-        file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
-
-
-def read_config(path: Path) -> Row:
-    """The settings in a YAML or JSON file. Raises JobError."""
-    import yaml
-
-    try:
-        config = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError) as error:
-        raise JobError(f"{path} cannot be read: {error}") from None
-    if not isinstance(config, dict):
-        raise JobError(f"{path} must hold settings, a name and a value each.")
-    return config
-
-
 def add_options(parser: ArgumentParser) -> None:
     """The options for a bare file; what is given here wins over --config."""
     parser.add_argument(
@@ -464,7 +443,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run_from_options(options: Namespace) -> Run:
     """A new run on a bare file. Raises JobError."""
-    config = read_config(options.config) if options.config else {}
+    config = inputs.read_config(options.config) if options.config else {}
     given = {name: getattr(options, name) for name in ("data", *DEFAULTS)}
     chosen = {**config, **{name: value for name, value in given.items() if value is not None}}
     data = chosen.pop("data", None)

@@ -230,6 +230,28 @@ def test_evaluate(trained: Path, shell: Shell) -> None:
     assert figures["log_loss"]["n"] == figures["total"] == 118 and figures["left_out"]["count"] == 2
     assert figures["accuracy"]["value"] > 0.9
 
+    again = shell.folder / "evaluated again"
+    code, out = shell.run("evaluate", "--config", output / "config.yaml", "--output", again)
+    assert code == 0 and result(again)["log_loss"] == figures["log_loss"], out
+    assert yaml.safe_load((again / "config.yaml").read_text())["ties"] == "half"
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "said"),
+    [
+        ("score", "epochs: 3", "there is no setting 'epochs'"),
+        ("calibrate", "ties: drop", "there is no setting 'ties'"),
+        ("evaluate", "ties: maybe", "ties is 'maybe'; it must be one of half, drop."),
+        ("evaluate", "- half", "must hold settings"),
+    ],
+)
+def test_a_configuration_that_cannot_be(
+    shell: Shell, tmp_path: Path, kind: str, told: str, said: str
+) -> None:
+    config = write_text(tmp_path / "config.yaml", told)
+    code, out = shell.run_here(kind, "--config", config, "--output", tmp_path / "out")
+    assert code == 1 and said in out and not (tmp_path / "out").exists()
+
 
 def test_a_calibrator_is_kept_where_it_helps(trained: Path, shell: Shell) -> None:
     draw = random.Random(7)
