@@ -92,6 +92,14 @@ def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTUNE_PROVIDER_RETRIES", "0")
 
 
+def test_a_trial_loads_no_model_into_the_app(bench: Workbench) -> None:
+    stock(bench, 1)
+    at = opened()
+    at.selectbox("provider A").set_value("hf_local").run()
+    at = button(at, "Try").click().run()
+    assert not at.exception and "A model of this machine is loaded by a job" in at.error[0].value
+
+
 def test_a_trial_that_fails_says_why(nobody_answers: None, bench: Workbench) -> None:
     stock(bench, 1)
     at = opened()
