@@ -1,16 +1,19 @@
 """Real trainings of a network from the sample project: its phases, its metrics, and a version trained on from another."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from core.labels import Policy
 from core.rewards.base import RewardError, describe
 from jobs import ingest, inputs, learning, models, train_reward
 from jobs.inputs import told
-from jobs.protocol import JobError, Run, read_lines
+from jobs.protocol import Run, read_lines
 from jobs.train_reward import ALL, arguments
 from storage import models as registry
 from storage.simulated import load_sample
@@ -110,8 +113,10 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(
     [weights] = run.path.glob(f"checkpoints/{ALL}/checkpoint-*/weights.safetensors")
     right = weights.read_bytes()
     weights.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
-    with pytest.raises(JobError, match=r"is not what was saved .* Start a new training, or delete"):
-        train_reward.work(run, lambda: False)
+    ingest.resume(bench, job, "ann")
+    row, status = ended(bench, job)
+    assert row.state == "failed" and status.reason is not None and not registry.listed(bench.store)
+    assert re.search("is not what was saved .* Start a new training, or delete", status.reason)
     weights.write_bytes(right)
 
     ingest.resume(bench, job, "ann")
@@ -131,6 +136,19 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(
     assert made.read_bytes() == (whole.artifacts / "model" / name).read_bytes()
     predictions = [one.artifacts / train_reward.PREDICTIONS for one in (run, whole)]
     assert predictions[0].read_bytes() == predictions[1].read_bytes()
+
+
+def test_a_loss_that_is_not_a_number_fails_the_job(bench: Workbench, tmp_path: Path) -> None:
+    load_sample(bench.store, bench.desks, "test")
+    weights = write_encoder(tmp_path / "encoder") / "model.safetensors"
+    tensors = load_file(weights)
+    name = next(one for one in tensors if one.endswith("layer.0.output.dense.weight"))
+    save_file({**tensors, name: np.full_like(tensors[name], np.nan)}, weights, {"format": "pt"})
+    chosen: dict[str, Any] = {**QUICK, "recipe": "plain", "model": str(weights.parent)}
+    job = learning.start_training(bench, "x", "ann", policy=Policy(simulated=True), **chosen)
+    row, status = ended(bench, job, seconds=300)
+    assert row.state == "failed" and status.reason is not None and not registry.listed(bench.store)
+    assert "The loss at step 1 is not a number: train again with a smaller learning rate" in status.reason
 
 
 def test_only_a_transformer_is_trained_on_from(bench: Workbench) -> None:
