@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import krippendorff
@@ -26,11 +26,11 @@ import psutil
 from statsmodels.stats.inter_rater import fleiss_kappa
 
 from core.agreement import agreement_report
-from core.importing import PairColumns, read_pairs
+from core.importing import PairColumns, PromptColumns, read_pairs, read_prompts
 from core.reading import read_rows
 from core.settings import load
 from core.simulation import SimulatedAnnotator
-from storage import annotations, campaigns, pairs, simulated
+from storage import annotations, campaigns, pairs, prompts, simulated
 from storage.store import Store
 from storage.workbench import Workbench
 from tests.serving import serve
@@ -183,10 +183,32 @@ def answer(folder: Path) -> None:
         show("memory of the app, agreement known / all exported", memory, "goal 700 MB")
 
 
+def browse(folder: Path, count: int) -> None:
+    """Import prompts, and time what the Prompts page asks for."""
+    store, columns = Store(load(data_dir=folder).database_url), PromptColumns("text", "category")
+    seconds = 0.0
+    for start in range(0, count, IMPORTED):
+        texts = (json.loads(line)["prompt"] for line in file_of_pairs(IMPORTED, start).split(b"\n"))
+        rows = [(row, {"text": text, "category": f"{row % 7}"}) for row, text in enumerate(texts, start=1)]
+        parsed = read_prompts(rows, columns)
+        seconds += timed(lambda parsed=parsed: prompts.add(store, parsed, "benchmark"))[0]
+    show(f"import of {count:,} prompts", f"{count / seconds:,.0f} rows/s")
+    asked: dict[str, dict[str, Any]] = {
+        "first": {}, "of a category": {"categories": ["3"]}, "searched": {"search": f"Question {count // 2}:"}, "last": {"offset": count - 50},
+    }  # fmt: skip
+    took = [
+        f"{1000 * timed(lambda wanted=wanted: prompts.page(store, **wanted))[0]:.0f}"
+        for wanted in asked.values()
+    ]
+    show(f"  a page of them: {', '.join(asked)}", f"{' / '.join(took)} ms")
+    store.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pairs", type=int, default=300_000)
     parser.add_argument("--annotations", type=int, default=1_000_000)
+    parser.add_argument("--prompts", type=int, default=1_000_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -196,6 +218,8 @@ def main() -> None:
         agree(bench.store)
         bench.store.close()
         answer(folder)
+    with tempfile.TemporaryDirectory() as name:
+        browse(Path(name), options.prompts)
 
 
 if __name__ == "__main__":

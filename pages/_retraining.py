@@ -30,7 +30,7 @@ class Errors:
 
     pairs: HeldOut
     emphasis: Emphasis
-    categories: pd.DataFrame
+    groups: pd.DataFrame
 
 
 def retrain(who: Identity) -> None:
@@ -53,17 +53,22 @@ def retrain(who: Identity) -> None:
 
 def _errors(store: Store, model_id: str) -> Errors:
     pairs = held_out(store, model_id)
-    found = emphasis(pairs.p, pairs.y, pairs.category.tolist(), [True] * len(pairs))
+    clusters = np.array(learning.clusters(store, pairs.pair_id.tolist(), model_id), dtype=object)
+    found = emphasis(pairs.p, pairs.y, pairs.category.tolist(), [True] * len(pairs), clusters.tolist())
     missed = (pairs.p - 0.5) * (pairs.y - 0.5) < 0
     rows = []
-    for name in sorted(set(pairs.category)):
-        of_it = (pairs.category == name) & (pairs.y != 0.5)
-        rate = proportion(int(missed[of_it].sum()), int(of_it.sum()))
-        if rate.value is not None and rate.low is not None:
-            span = f"{rate.value:.0%} ({rate.low:.0%} to {rate.high:.0%})"
-            rows.append((name, rate.n, rate.value, span, found.categories.get(name, 1.0)))
-    rows.sort(key=lambda row: -row[2])
-    columns = ["Category", "Pairs", "rate", "Error rate", "Factor"]
+    for kind, names, factors in (
+        ("Category", pairs.category, found.categories),
+        ("Cluster", clusters, found.clusters),
+    ):
+        for name in sorted(set(names) - {""}):
+            of_it = (names == name) & (pairs.y != 0.5)
+            rate = proportion(int(missed[of_it].sum()), int(of_it.sum()))
+            if rate.value is not None and rate.low is not None:
+                span = f"{rate.value:.0%} ({rate.low:.0%} to {rate.high:.0%})"
+                rows.append((kind, name, rate.n, rate.value, span, factors.get(name, 1.0)))
+    rows.sort(key=lambda row: -row[3])
+    columns = ["Of", "Name", "Pairs", "rate", "Error rate", "Factor"]
     return Errors(pairs, found, pd.DataFrame(rows, columns=columns).drop(columns="rate"))
 
 
@@ -76,24 +81,27 @@ def what(found: Errors) -> None:
          f"The answer people rejected was given {CONFIDENT:.0%} or more. The clearer the votes, the more it weighs."),
         (two, "Low confidence", found.emphasis.low_confidence, f"×{UNSURE:g}",
          f"Neither answer was given more than {LOW_CONFIDENCE:.0%}."),
-        (three, "Categories with high error", len(found.emphasis.categories), f"up to ×{CATEGORY:g}",
-         f"Of {MIN_PAIRS} pairs or more, with an error rate that is above the overall one even at the lower end of its interval."),
+        (three, "Categories and clusters with high error", len(found.emphasis.categories) + len(found.emphasis.clusters),
+         f"up to ×{CATEGORY:g}",
+         f"Of {MIN_PAIRS} pairs or more, with an error rate that is above the overall one even at the lower end of its interval. "
+         "Clusters are those of the latest drift run on pairs with this version."),
     ]  # fmt: skip
     for column, label, count, factor, about in kinds:
-        of = f" of {n:,} held-out pairs" if column is not three else f" of {len(found.categories):,}"
+        of = f" of {n:,} held-out pairs" if column is not three else f" of {len(found.groups):,}"
         column.metric(label, f"{count:,}", f"{factor} · {of.strip()}", delta_color="gray", delta_arrow="off",
                       border=True, help=about, height="stretch")  # fmt: skip
 
 
 def where(found: Errors) -> None:
-    """The error rate of each category, and what it does to the weight of its pairs."""
-    st.subheader("Error rate by category", anchor=False)
-    table = found.categories
+    """The error rate of each category and cluster, and what it does to the weight of its pairs."""
+    st.subheader("Error rate by category and cluster", anchor=False)
+    table = found.groups
     st.dataframe(table, hide_index=True, placeholder="", height=min(37 + 35 * len(table), 247), column_config={
-        "Category": st.column_config.TextColumn(width=150),
+        "Of": st.column_config.TextColumn(width=60),
+        "Name": st.column_config.TextColumn(width=150),
         "Pairs": st.column_config.NumberColumn(format="localized", width=45),
         "Error rate": st.column_config.TextColumn(width=115, help="On held-out pairs with a majority, with the 95% interval."),
-        "Factor": st.column_config.NumberColumn(format="×%.2f", width=50, help="On the weight of every pair of the category."),
+        "Factor": st.column_config.NumberColumn(format="×%.2f", width=50, help="On the weight of every pair of it."),
     })  # fmt: skip
 
 

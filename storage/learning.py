@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -264,7 +265,25 @@ def _emphasis(duck: Any, kept: pa.Table, model_id: str) -> Emphasis:
         kept["target"].to_numpy(),
         kept["category"].to_pylist(),
         predicted["held_out"].fill_null(False).to_numpy(),
+        _clusters(duck, kept["pair_id"].to_pylist(), model_id),
     )
+
+
+def clusters(store: Store, pair_ids: Sequence[str], model_id: str) -> list[str]:
+    """The cluster of each pair, by number and words, in the latest drift run on pairs that told of the model's errors; "" for none."""
+    with store.snapshot() as duck:
+        return _clusters(duck, pair_ids, model_id)
+
+
+def _clusters(duck: Any, pair_ids: Sequence[str], model_id: str) -> list[str]:
+    found = duck.execute(
+        """SELECT pair_id, arg_max(format('{} · {}', cluster, name), after) FROM drift_point JOIN drift_cluster USING (drift_id, cluster)
+           WHERE drift_id = (SELECT id FROM drift WHERE model_id = ? AND population = 'pairs' ORDER BY created_at DESC, id LIMIT 1)
+           GROUP BY pair_id""",
+        [model_id],
+    ).fetchall()
+    of = dict(found)
+    return [of.get(pair_id, "") for pair_id in pair_ids]
 
 
 def _texts(duck: Any, pair_ids: list[str]) -> tuple[list[str], list[str], list[str]]:

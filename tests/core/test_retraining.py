@@ -35,6 +35,12 @@ def test_a_category_is_raised_when_its_errors_are_beyond_chance() -> None:
     weight = dict(zip(category, found.weight, strict=True))
     assert weight["hard"] / weight["easy"] == pytest.approx(CATEGORY) and weight["rare"] == weight["easy"]
 
+    clustered = emphasis(
+        p, np.ones(281), ["x"] * 281, [True] * 281, [c if c != "easy" else "" for c in category]
+    )
+    assert clustered.categories == {} and clustered.clusters == {"hard": CATEGORY}
+    assert clustered.weight == pytest.approx(found.weight)
+
     fitted = emphasis(p, np.ones(281), category, [c == "easy" for c in category])
     assert fitted.categories == {} and fitted.weight.tolist() == pytest.approx([1] * 281)
 

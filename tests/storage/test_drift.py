@@ -9,7 +9,7 @@ import pytest
 from core.importing import read_judgements
 from core.labels import Policy
 from core.populations import SCHEMA, Window
-from storage import campaigns, drift, models, pairs
+from storage import campaigns, drift, learning, models, pairs
 from storage.desk import Desks
 from storage.drift import Scope
 from storage.store import Store
@@ -178,7 +178,7 @@ def test_a_run_is_kept_whole_and_once(store: Store) -> None:
         }
     )
     for _ in range(2):
-        drift.register(store, run("first"), points, clusters)
+        drift.register(store, run("first", model_id="m"), points, clusters)
     drift.register(store, run("second", population="prompts"), points, clusters)
     assert [row.id for row in drift.listed(store)] == ["second", "first"]
     found = drift.latest(store, Scope(), "semantic")
@@ -189,6 +189,8 @@ def test_a_run_is_kept_whole_and_once(store: Store) -> None:
     )
     assert drift.points(store, "first").to_pylist()[0] == {**points.drop_columns("topic").to_pylist()[0]}
     assert drift.clusters(store, "first").to_pylist() == clusters.to_pylist()
+    assert learning.clusters(store, ["q", "p"], "m") == ["", "0 · cats · dogs"]
+    assert learning.clusters(store, ["p"], "another") == [""]
     assert store.rows("SELECT count(*) FROM audit WHERE record_type = 'drift'") == [(2,)]
     with pytest.raises(KeyError):
         drift.register(store, run("third"), points.drop_columns("x"), clusters)
