@@ -399,7 +399,7 @@ def test_timeline(client: httpx.Client) -> None:
 
 
 def test_bias_and_annotators(client: httpx.Client) -> None:
-    lines = ["pair_id,prompt,response_a,response_b,annotator,choice,category,seconds"]
+    lines = ["pair_id,prompt,response_a,response_b,annotator,choice,category,seconds,submitted_at"]
     for pair in range(30):
         for name, choice in {
             "Lo": "a",
@@ -407,7 +407,7 @@ def test_bias_and_annotators(client: httpx.Client) -> None:
             "Li": "b" if pair % 5 == 0 else "a",
         }.items():
             lines.append(
-                f"b{pair},bias {pair},longer than,- it,{name},{choice},bias,{20 if name == 'Lo' else 0.1}"
+                f"b{pair},bias {pair},longer than,- it,{name},{choice},bias,{20 if name == 'Lo' else 0.1},2026-03-01T10:{pair:02}:00Z"
             )
     upload(client, "b.csv", "\n".join(lines).encode(), format="annotated")
     query = {"category": "bias"}
