@@ -147,7 +147,7 @@ def test_an_annotator_has_no_page_to_learn_on(team: Team, troubles: list[str]) -
     assert offered.isdisjoint(LEARN)
     for page in LEARN:
         grace.goto(f"{team.url}/{page}")
-        expect(grace.get_by_role("dialog")).to_contain_text("Page not found")
+        expect(main(grace).get_by_role("button", name="Left better")).to_be_visible()
         expect(main(grace).get_by_role("heading", name=page.capitalize())).to_have_count(0)
     assert all("does not seem to exist" in trouble for trouble in troubles)
     troubles.clear()
