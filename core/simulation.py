@@ -50,7 +50,7 @@ class SimulatedAnnotator:
     ``length_bias``: logits in favour of the longer response for each factor e in length.
     ``tie_rate``: share of ties between equal responses, 0 <= tie_rate < 1.
     ``seconds``: median time for a pair whose responses have 1,000 characters together.
-    Raises ValueError where tie_rate or seconds is out of range.
+    Raises ValueError where the name is blank, or tie_rate or seconds is out of range.
     """
 
     name: str
@@ -61,6 +61,8 @@ class SimulatedAnnotator:
     seconds: float = 30.0
 
     def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a simulated annotator has no name; give each one its own")
         if not 0 <= self.tie_rate < 1:
             raise ValueError(
                 f"tie_rate of {self.name!r} is {self.tie_rate}; it must be at least 0 and below 1"
@@ -72,6 +74,11 @@ class SimulatedAnnotator:
     def accuracy(self) -> float:
         """The chance that a preference names the better response when the gap is 1 and no bias acts."""
         return 1 / (1 + math.exp(-self.ability))
+
+
+def ability(accuracy: float) -> float:
+    """The ``ability`` of an annotator with that ``accuracy``, above 0 and below 1."""
+    return math.log(accuracy / (1 - accuracy))
 
 
 def default_panel() -> list[SimulatedAnnotator]:
@@ -200,7 +207,13 @@ def simulate_columns(
 def simulate(
     panel: Sequence[SimulatedAnnotator], items: Sequence[SimulatedItem], *, seed: int, per_item: int
 ) -> list[SimulatedJudgement]:
-    """``simulate_columns`` as records; raises ValueError where a number is out of range."""
+    """``simulate_columns`` as records; raises ValueError where a number is out of range or two annotators have one name."""
+    names = [annotator.name for annotator in panel]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"{names.count(name)} simulated annotators are called {name!r}; give each its own name"
+            )
     columns = simulate_columns(
         panel,
         np.array([np.nan if item.gap is None else item.gap for item in items], dtype=np.float64),

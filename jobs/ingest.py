@@ -98,9 +98,11 @@ def start_generation(
     )
 
 
-def listed(bench: Workbench, limit: int = 20, kinds: Sequence[str] = ()) -> list[tuple[JobRow, Status]]:
-    """The latest jobs (of ``kinds``, where given), newest first, with where each stands."""
-    return [(row, status(bench, row)) for row in job_rows.listed(bench.store, limit, kinds)]
+def listed(
+    bench: Workbench, limit: int = 20, kinds: Sequence[str] = (), campaign_id: str | None = None
+) -> list[tuple[JobRow, Status]]:
+    """The latest jobs (of ``kinds`` and of a campaign, where given), newest first, with where each stands."""
+    return [(row, status(bench, row)) for row in job_rows.listed(bench.store, limit, kinds, campaign_id)]
 
 
 def status(bench: Workbench, job: JobRow) -> Status:

@@ -15,7 +15,7 @@ from pages._held_out import Match, match
 from pages._model_evolution import PLAIN, change
 from pages._predicted_pairs import pairs_table
 from pages._report import plain
-from pages._session import read
+from pages._session import only_campaign, read
 from storage import models
 from storage.models import Model
 
@@ -24,7 +24,7 @@ KEPT: dict[str, Any] = {"persist_state": "session"}
 
 def compare(name: str, who: Identity) -> None:
     """Choose two versions, and see which is better and where."""
-    found = {model.id: model for model in read(models.listed, name)}
+    found = {model.id: model for model in read(models.listed, name, campaign_id=only_campaign())}
     if len(found) < 2:
         st.info(
             f"{plain(name)} has one version in use. Train another to compare the two.",

@@ -11,7 +11,7 @@ from core.evolution_figures import evolution_figure, learning_figure
 from core.roles import Identity
 from pages._held_out import match
 from pages._model_versions import FIGURES, figure
-from pages._session import read
+from pages._session import only_campaign, read
 from storage import models
 from storage.models import Model
 
@@ -23,7 +23,7 @@ PLAIN: dict[str, Any] = {"config": {"displayModeBar": False}}
 
 def evolution(name: str, who: Identity) -> None:
     """A figure of all versions that are not archived, oldest first."""
-    found = list(reversed(read(models.listed, name)))
+    found = list(reversed(read(models.listed, name, campaign_id=only_campaign())))
     if not found:
         st.info("Every version is archived. Restore one under Versions.", icon=":material/inventory_2:")
         return

@@ -9,7 +9,7 @@ from core.labels import CONSENSUS, LOST, TIES
 from core.roles import Identity
 from pages._model_versions import METHODS, badges
 from pages._report import plain
-from pages._session import allowed, read
+from pages._session import allowed, only_campaign, read
 from storage import campaigns, learning, models
 from storage.models import Lineage, Model
 
@@ -28,7 +28,9 @@ CHANGES = {
 
 def lineage(name: str, who: Identity) -> None:
     """Choose a version; its training data, its parents and its annotations."""
-    listed = {model.id: model for model in read(models.listed, name, archived=True)}
+    listed = {
+        model.id: model for model in read(models.listed, name, archived=True, campaign_id=only_campaign())
+    }
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox("Version", list(listed), format_func=lambda key: f"{listed[key].version} · {listed[key].status}",
                           key=f"lineage version {name}", width=280, persist_state="session")  # fmt: skip
@@ -117,7 +119,8 @@ def behind(found: Lineage) -> None:
 
 def history(name: str, who: Identity) -> None:
     """Every change of status and alias, newest first."""
-    rows = read(models.history, name)
+    shown = {model.id for model in read(models.listed, name, archived=True, campaign_id=only_campaign())}
+    rows = [row for row in read(models.history, name) if row["model_id"] in shown]
     table = pd.DataFrame(
         [
             {

@@ -17,7 +17,7 @@ from pages._model_evolution import PLAIN
 from pages._model_versions import FIGURES
 from pages._reliability import counted
 from pages._report import plain
-from pages._session import allowed, read
+from pages._session import allowed, only_campaign, read
 from storage import models, production
 from storage.models import Model
 
@@ -44,7 +44,11 @@ MEANING = (
 def in_production(name: str, who: Identity) -> None:
     """Every version that was deployed or asked, and one of them over time."""
     periods, asked = read(production.deployments, name), read(production.asked)
-    found = {m.id: m for m in read(models.listed, name, archived=True) if m.id in periods or m.id in asked}
+    found = {
+        m.id: m
+        for m in read(models.listed, name, archived=True, campaign_id=only_campaign())
+        if m.id in periods or m.id in asked
+    }
     if not found:
         st.info(f"No version of {plain(name)} was deployed or asked yet. Deploy one under Versions: what it answers, how fast, and how "
                 "good it is on votes cast since will show here.", icon=":material/rocket_launch:")  # fmt: skip

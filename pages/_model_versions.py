@@ -6,7 +6,7 @@ from core.estimate import Estimate
 from core.roles import Identity
 from pages._model_actions import ACTIONS
 from pages._report import plain
-from pages._session import allowed, read, require
+from pages._session import allowed, only_campaign, read, require
 from storage import learning, models
 from storage.models import Model, ModelError
 from storage.workbench import workbench
@@ -36,7 +36,7 @@ def no_model(who: Identity, here: str) -> None:
 
 def versions(name: str, who: Identity) -> None:
     """A card for each version, the latest first."""
-    found = read(models.listed, name, archived=True)
+    found = read(models.listed, name, archived=True, campaign_id=only_campaign())
     archived = [model for model in found if model.status == "archived"]
     st.caption(USED)
     if not any(model.status == "deployed" for model in found):

@@ -51,6 +51,7 @@ PAGES: dict[str, list[tuple[str, str, str, Role]]] = {
     "Guard": [("people", "People", "group", "admin"), ("audit", "Audit", "fact_check", "lead")],
 }
 """The navigation: by group, each page's file, title, icon and the role it is for."""
+_NARROWED = "only this campaign"
 _ROLES = {name: role for group in PAGES.values() for name, _, _, role in group}
 
 
@@ -98,6 +99,17 @@ def campaign() -> CampaignRow:
 def choose_campaign(campaign_id: str) -> None:
     """Narrow the pages to a campaign; for callbacks, since the sidebar has drawn its choice by the time a page runs."""
     st.session_state["campaign"] = campaign_id
+
+
+def narrow(what: str) -> None:
+    """A switch that narrows a page about the whole project to ``what`` of the campaign chosen in the sidebar, and every such page with it."""
+    st.toggle("Only this campaign", key=_NARROWED, persist_state="session", width="content",
+              help=f"{what} of the campaign that is chosen in the sidebar.")  # fmt: skip
+
+
+def only_campaign() -> str | None:
+    """The id of the sidebar's campaign while ``narrow`` is on; None for all."""
+    return campaign().id if st.session_state.get(_NARROWED) else None
 
 
 _lock = threading.Lock()

@@ -1,15 +1,13 @@
 """Campaigns: how far each is, its rules, its pairs, and simulated annotators to try it with."""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from core.roles import Identity
-from core.simulation import default_panel
 from pages._campaign_form import campaign_form
+from pages._panel import panel
 from pages._progress import progress_bar
 from pages._session import campaign, choose_campaign, read, require
-from storage import campaigns, overview, simulated
+from storage import campaigns, overview
 from storage.tables import CampaignRow
 from storage.workbench import workbench
 
@@ -81,38 +79,6 @@ def pairs(row: CampaignRow, who: Identity) -> None:
         st.success(st.session_state.pop("added"))
     st.caption("New pairs come from the pages Pairs (import) and Generate. A pair may be in several campaigns; "
                "each has its own judgements.")  # fmt: skip
-
-
-def panel(row: CampaignRow, who: Identity) -> None:
-    """Simulated annotators: who, how many a pair, from which seed."""
-    bench = workbench()
-    st.subheader("Simulated annotators", anchor=False)
-    st.warning(
-        "For demos, load tests and planning. Their answers are drawn from a model, not read from the texts. They are "
-        "labelled simulated wherever they show, but they take places of this campaign.", icon=":material/smart_toy:",
-    )  # fmt: skip
-    items = read(simulated.unjudged, row.id)
-    if not items:
-        st.info(
-            "Every pair of this campaign has a judgement already; the panel takes only pairs that nobody has judged."
-        )
-        return
-    members = {annotator.name: annotator for annotator in default_panel()}
-    chosen = st.multiselect("Panel", members, list(members), placeholder="Nobody")
-    left, right, _ = st.columns([1, 1, 2])
-    most = max(1, min(row.k, len(chosen)))
-    per_pair = left.number_input(
-        "Annotators a pair", 1, most, max(1, min(most, row.k - 1)), key=f"simulated:{row.id}:{most}"
-    )
-    seed = right.number_input(
-        "Seed", 0, 2**31 - 1, 1, help="The same seed gives the same answers, and adds nothing twice."
-    )
-    label = f"Let them annotate {len(items):,} pairs"
-    if st.button(label, type="primary", icon=":material/smart_toy:", disabled=not chosen):
-        with st.spinner("Annotating…"):
-            crew = [replace(members[n], tie_rate=members[n].tie_rate if row.ties else 0.0) for n in chosen]
-            simulated.annotate(bench.store, bench.desks, row.id, items, crew, per_pair, int(seed), who.id)
-        st.rerun()
 
 
 who = require("lead")

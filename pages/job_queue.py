@@ -4,7 +4,7 @@ import streamlit as st
 
 from jobs import ingest
 from pages._job import KINDS, Listed, card, live
-from pages._session import allowed, read, require
+from pages._session import allowed, narrow, only_campaign, read, require
 from storage import jobs as job_rows
 from storage.workbench import workbench
 
@@ -20,7 +20,7 @@ def main() -> None:
 def listed() -> Listed:
     """The jobs on the page, and all that wait or run."""
     kinds = st.session_state.get("jobs kinds") or []
-    return ingest.listed(workbench(), st.session_state.get("jobs shown", PAGE), kinds)
+    return ingest.listed(workbench(), st.session_state.get("jobs shown", PAGE), kinds, only_campaign())
 
 
 def page() -> None:
@@ -39,10 +39,11 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.pills("Kinds", KINDS, selection_mode="multi", key="jobs kinds", format_func=KINDS.__getitem__,
                  label_visibility="collapsed")  # fmt: skip
+        narrow("Jobs")
         st.caption(slots(), text_alignment="right")
     found = listed()
     if not found:
-        st.info("No job of this kind has run yet.", icon=":material/filter_alt:")
+        st.info("No such job has run yet.", icon=":material/filter_alt:")
     places = queue()
     for job, status in found:
         with st.container(border=True, key=f"job-{job.id}"):

@@ -10,7 +10,7 @@ from pages._model_evolution import evolution
 from pages._model_lineage import history, lineage
 from pages._model_production import in_production
 from pages._model_versions import no_model, versions
-from pages._session import read, require
+from pages._session import narrow, only_campaign, read, require
 from storage import models
 
 VIEWS: dict[str, Any] = {
@@ -27,12 +27,17 @@ def main() -> None:
     who = require("researcher")
     head = st.container(horizontal=True, vertical_alignment="center")
     head.title("Models", anchor=False)
-    names = list(dict.fromkeys(model.name for model in read(models.listed, archived=True)))
-    if not names:
+    if not read(models.listed, archived=True):
         no_model(who, "Every training makes a version here, with its figures on pairs it has not seen, and you choose which version "
                  "is in use.")  # fmt: skip
         return
+    found = read(models.listed, archived=True, campaign_id=only_campaign())
+    names = list(dict.fromkeys(model.name for model in found))
     with head:
+        narrow("Versions that learnt from pairs")
+        if not names:
+            st.info("No version has learnt from this campaign alone.", icon=":material/filter_alt:")
+            return
         name = st.selectbox(
             "Model",
             names,

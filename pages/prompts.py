@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.roles import Identity
 from pages._prompts_add import add_one, all_categories, one, upload
-from pages._session import read, require
+from pages._session import narrow, only_campaign, read, require
 from storage import prompts
 from storage.tables import PromptRow
 from storage.workbench import workbench
@@ -18,13 +18,17 @@ VIEWS = {"Browse": ":material/list:", "Add one": ":material/add:", "Upload": ":m
 
 def main() -> None:
     who = require("researcher")
-    st.title("Prompts", anchor=False)
+    head = st.container(horizontal=True, vertical_alignment="center")
+    head.title("Prompts", anchor=False)
     view = "Browse"
     if who.may("lead"):
         view = st.segmented_control(
             "View", VIEWS, format_func=lambda v: f"{VIEWS[v]} {v}", default="Browse", required=True,
             key="prompts view", label_visibility="collapsed",
         )  # fmt: skip
+    if view == "Browse":
+        with head:
+            narrow("Prompts with a pair")
     {"Browse": browse, "Add one": add_one, "Upload": upload}[view](who)
 
 
@@ -39,7 +43,8 @@ def browse(who: Identity) -> None:
     )
     tag = tag_box.selectbox("Tag", read(prompts.tags), index=None, placeholder="All")
     archived = archived_box.toggle("Archived", help="Show the prompts that were put away.")
-    wanted = {"search": search.strip(), "categories": tuple(chosen), "tag": tag, "archived": archived}
+    wanted = {"search": search.strip(), "categories": tuple(chosen), "tag": tag, "archived": archived,
+              "campaign_id": only_campaign()}  # fmt: skip
     total = read(prompts.page, **wanted, limit=1)[1]
     if not total:
         empty(any(wanted.values()), who)

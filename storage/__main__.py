@@ -1,6 +1,7 @@
 """python -m storage backup FILE | restore FILE"""
 
 import argparse
+import getpass
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from sqlalchemy.engine import make_url
 
 from core.settings import SettingsError, load
 from storage.backup import backup, restore
-from storage.store import Store, StoreError
+from storage.store import Store, StoreError, audit
 
 
 def main() -> int:
@@ -30,7 +31,10 @@ def main() -> int:
             print(f"The store and its models are backed up in {options.file}.")
         else:
             kept = restore(options.file, database, settings.models_dir)
-            Store(settings.database_url).close()
+            store = Store(settings.database_url)
+            with store.writing() as session:
+                audit(session, getpass.getuser(), "restore", "store", options.file.name)
+            store.close()
             print(
                 f"{database} is restored from {options.file}." + (f" What was there: {kept}" if kept else "")
             )

@@ -20,11 +20,15 @@ def get(store: Store, job_id: str) -> JobRow | None:
         return session.get(JobRow, job_id)
 
 
-def listed(store: Store, limit: int, kinds: Sequence[str] = ()) -> Sequence[JobRow]:
-    """The latest jobs, newest first; of ``kinds`` alone where there are any."""
+def listed(
+    store: Store, limit: int, kinds: Sequence[str] = (), campaign_id: str | None = None
+) -> Sequence[JobRow]:
+    """The latest jobs, newest first; of ``kinds`` alone where there are any, and of a campaign."""
     query = select(JobRow).order_by(col(JobRow.created_at).desc(), col(JobRow.id)).limit(limit)
     if kinds:
         query = query.where(col(JobRow.kind).in_(kinds))
+    if campaign_id is not None:
+        query = query.where(JobRow.campaign_id == campaign_id)
     with store.reading() as session:
         return session.exec(query).all()
 

@@ -100,10 +100,14 @@ def register(store: Store, row: ModelRow, predictions: pa.Table | None = None) -
         return _get(session, row.id)
 
 
-def listed(store: Store, name: str | None = None, *, archived: bool = False) -> list[Model]:
-    """The models (of a name), the latest first."""
+def listed(
+    store: Store, name: str | None = None, *, archived: bool = False, campaign_id: str | None = None
+) -> list[Model]:
+    """The models (of a name; of those that learnt from a campaign), the latest first."""
     with store.reading() as session:
-        return [m for m in _standing(session, name) if archived or m.status != "archived"]
+        found = _standing(session, name)
+    return [m for m in found
+            if (archived or m.status != "archived") and campaign_id in (None, m.campaign_id)]  # fmt: skip
 
 
 def get(store: Store, model_id: str) -> Model:

@@ -88,19 +88,21 @@ def page(
     categories: Sequence[str] = (),
     tag: str | None = None,
     archived: bool = False,
+    campaign_id: str | None = None,
     without_pairs_in: str | None = None,
     offset: int = 0,
     limit: int = 50,
 ) -> tuple[list[PromptRow], int]:
     """One page of the prompts that match, newest first, and how many match in all.
 
-    ``search`` looks in the text and for an id; ``without_pairs_in`` leaves those that have no pair in that campaign.
+    ``search`` looks in the text and for an id; ``campaign_id`` leaves those with a pair in that campaign, ``without_pairs_in``
+    those with none in that one.
     """
-    paired = (
-        select(PairRow.prompt_id)
-        .join(CampaignPairRow, col(CampaignPairRow.pair_id) == col(PairRow.id))
-        .where(CampaignPairRow.campaign_id == without_pairs_in)
-    )
+
+    def paired(campaign_id: str) -> SelectOfScalar[str]:
+        in_campaign = col(CampaignPairRow.pair_id) == col(PairRow.id)
+        chosen = select(PairRow.prompt_id).join(CampaignPairRow, in_campaign)
+        return chosen.where(CampaignPairRow.campaign_id == campaign_id)
 
     def narrowed(query: SelectOfScalar[Any]) -> SelectOfScalar[Any]:
         query = query.where(col(PromptRow.archived) == archived)
@@ -112,8 +114,10 @@ def page(
             query = query.where(col(PromptRow.category).in_(categories))
         if tag:
             query = query.where(func.json_contains(PromptRow.tags, json.dumps(tag)))
+        if campaign_id:
+            query = query.where(col(PromptRow.id).in_(paired(campaign_id)))
         if without_pairs_in:
-            query = query.where(col(PromptRow.id).not_in(paired))
+            query = query.where(col(PromptRow.id).not_in(paired(without_pairs_in)))
         return query
 
     with store.reading() as session:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def annotate(
             campaign_id,
             annotations=new,
             seed=seed,
-            panel=list(ids),
+            panel=[asdict(annotator) for annotator in panel],
         )
     return new
 

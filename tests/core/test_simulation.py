@@ -13,6 +13,7 @@ from core.simulation import (
     SimulatedAnnotator,
     SimulatedColumns,
     SimulatedItem,
+    ability,
     default_panel,
     simulate,
     simulate_columns,
@@ -171,3 +172,20 @@ def test_annotators_out_of_range_are_refused() -> None:
         SimulatedAnnotator("x", 1.0, tie_rate=1)
     with pytest.raises(ValueError, match="seconds of 'x' is 0"):
         SimulatedAnnotator("x", 1.0, seconds=0)
+
+
+def test_an_accuracy_is_that_of_its_ability() -> None:
+    assert [SimulatedAnnotator("one", ability(p)).accuracy for p in (0.5, 0.9, 0.999)] == pytest.approx(
+        [0.5, 0.9, 0.999]
+    )
+
+
+@pytest.mark.parametrize(("names", "says"), [(["Ann", "Ann"], "called 'Ann'"), (["Ann", ""], "has no name")])
+def test_each_annotator_of_a_panel_has_a_name_of_its_own(names: list[str], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        simulate(
+            [SimulatedAnnotator(name, 1.0) for name in names],
+            [SimulatedItem("p", 10, 10)],
+            seed=1,
+            per_item=1,
+        )

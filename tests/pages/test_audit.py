@@ -1,6 +1,7 @@
 """The audit: filters, pages, the download, and names for ids."""
 
 import csv
+import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
@@ -8,9 +9,13 @@ from io import StringIO
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from storage import audits, people
+from core.judging import Verdict
+from core.queueing import Lease
+from storage import audits, campaigns, jobs, people, prompts
 from storage.audits import Filter
+from storage.simulated import load_sample
 from storage.store import audit
+from storage.tables import CampaignRow, JobRow
 from storage.workbench import Workbench
 
 Visit = Callable[..., AppTest]
@@ -68,3 +73,56 @@ def test_the_page_filters_and_turns(visit: Visit, entries: Workbench) -> None:
     app.selectbox(key="who").set_value("Ada").run()
     assert app.info[0].value == "Nothing matches."
     assert not app.exception
+
+
+def test_what_people_judge_is_audited_and_what_is_imported_once(bench: Workbench) -> None:
+    sample = load_sample(bench.store, bench.desks, "test")
+    ada = people.annotator(bench.store, "Ada").id
+    desk = bench.desks[sample.id]
+    lease = desk.next(ada, datetime.now(UTC))
+    assert isinstance(lease, Lease)
+    first = desk.submit(
+        ada, lease.pair_id, Verdict("a"), datetime.now(UTC), source="person", lease_id=lease.id
+    )
+    second = desk.edit(ada, first.id, Verdict("b"), datetime.now(UTC), source="person")
+    desk.retract(ada, second.id, datetime.now(UTC))
+    rows, total = audits.page(bench.store, Filter(record="annotation"))
+    assert [(row["action"], row["actor"]) for row in rows] == [
+        ("undo", "Ada"),
+        ("edit", "Ada"),
+        ("annotate", "Ada"),
+    ]
+    detail = json.loads(rows[2]["detail"])
+    assert detail["pair"] == lease.pair_id and detail["preferred"] == first.preferred_id
+    assert json.loads(rows[1]["detail"])["supersedes"] == first.id
+    assert audits.page(bench.store, Filter(record=lease.pair_id))[1] == total == 3
+    assert {"annotate", "edit", "undo"} <= set(audits.choices(bench.store)[1])
+    assert audits.page(bench.store, Filter(action="simulate"))[1] == 1, "216 judgements, one entry"
+
+
+def test_it_is_narrowed_to_what_is_of_a_campaign(visit: Visit, bench: Workbench) -> None:
+    sample = load_sample(bench.store, bench.desks, "test")
+    other = campaigns.create(bench.store, CampaignRow(id="", name="Other"), "test")
+    jobs.add(
+        bench.store,
+        JobRow(
+            id="j1", kind="score", label="x", actor="test", campaign_id=other.id, created_at=datetime.now(UTC)
+        ),
+    )
+    [(prompt, *_)] = bench.store.rows("SELECT min(id) FROM prompt")
+    prompts.edit(bench.store, [prompt], "test", tags=["seen"])
+
+    def done(campaign: str) -> set[tuple[str, str]]:
+        rows, _ = audits.page(bench.store, Filter(campaign_id=campaign))
+        return {(row["action"], row["record_type"]) for row in rows}
+
+    assert done(other.id) == {("create", "campaign"), ("start", "job")}
+    assert done(sample.id) == {
+        ("create", "campaign"), ("update", "campaign"), ("add", "pair"), ("simulate", "campaign"), ("edit", "prompt"),
+    }  # fmt: skip
+    app = visit("audit")
+    everything = len(app.dataframe[0].value)
+    app.toggle[0].set_value(True).run()
+    assert len(app.dataframe[0].value) < everything and "job" not in set(
+        app.dataframe[0].value["record_type"]
+    )

@@ -1,10 +1,13 @@
 """Campaigns: the list, making and changing one, bad rules, pairs from elsewhere, simulated annotators."""
 
+import json
 from collections.abc import Callable
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
-from storage import campaigns
+from core.simulation import SimulatedAnnotator
+from storage import audits, campaigns
 from storage.tables import CampaignRow
 from storage.workbench import Workbench
 
@@ -95,10 +98,23 @@ def test_pairs_come_from_another_campaign_and_a_panel_judges_them(visit: Visit, 
     assert app.success[0].value.startswith("Nothing new")
     app.segmented_control[0].set_value("Simulated annotators").run()
     assert "drawn from a model" in app.warning[0].value
+    assert app.data_editor(key="panel").editing_mode == "dynamic"
+    app.session_state["panel"] = {
+        "edited_rows": {0: {"name": "Judge", "accuracy": 99.9, "position_bias": 1.5}},
+        "added_rows": [],
+        "deleted_rows": [3, 4, 5],
+    }
+    app.run()
     press(app, "Let them annotate 72 pairs")
     assert campaigns.progress(sample.store, second).done == 72
     rows = sample.store.rows(
         "SELECT DISTINCT source, verdict FROM annotation WHERE campaign_id = ?", second.id
     )
     assert rows == [("simulated", "prefer")]
+    [entry] = audits.page(sample.store, audits.Filter(action="simulate", campaign_id=second.id))[0]
+    judge, *others = json.loads(entry["detail"])["panel"]
+    assert (judge["name"], judge["position_bias"], judge["tie_rate"]) == ("Judge", 1.5, 0) and len(
+        others
+    ) == 2
+    assert SimulatedAnnotator(**judge).accuracy == pytest.approx(0.999)
     assert "only pairs that nobody has judged" in app.info[0].value

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.roles import Role
 from jobs import ingest
-from storage import audits, people
+from storage import audits, campaigns, people
 from storage import jobs as job_rows
 from storage.tables import JobRow
 from storage.workbench import Workbench
@@ -126,9 +126,25 @@ def test_kinds_narrow_the_list(visit: Visit, bench: Workbench, ada: str) -> None
     until(bench, queue(bench, ada), "done")
     app = visit("job_queue")
     app.button_group(key="jobs kinds").set_value(["calibrate"]).run()
-    assert "No job of this kind" in said(app)
+    assert "No such job" in said(app)
     app.button_group(key="jobs kinds").set_value(["score"]).run()
     assert "**helpful**" in said(app)
+
+
+def test_a_campaign_narrows_the_list_here_and_elsewhere(visit: Visit, bench: Workbench, ada: str) -> None:
+    here = campaigns.first(bench.store)
+    for label, campaign_id in (("of all", None), ("of here", here.id)):
+        until(
+            bench,
+            ingest.start(bench, "score", label, ada, campaign_id, {"how": "well"}, lambda run: None),
+            "done",
+        )
+    app = visit("job_queue")
+    assert "**of all**" in said(app) and "**of here**" in said(app)
+    app.toggle(key="only this campaign").set_value(True).run()
+    assert "**of all**" not in said(app) and "**of here**" in said(app)
+    app.switch_page("audit.py").run()
+    assert app.toggle(key="only this campaign").value
 
 
 def test_a_job_whose_run_directory_is_gone_cannot_go_on(visit: Visit, bench: Workbench, ada: str) -> None:

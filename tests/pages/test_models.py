@@ -13,7 +13,8 @@ from core.estimate import Estimate
 from core.evolution_figures import difference_figure, evolution_figure, learning_figure
 from core.held_out import windows
 from pages import _held_out, _model_compare
-from storage import models
+from storage import campaigns, models
+from storage.tables import CampaignRow
 from storage.workbench import Workbench
 from tests.pages.registered import judged, version
 
@@ -68,6 +69,30 @@ def test_without_a_model_it_says_to_train_one(bench: Workbench, view: str) -> No
 def test_every_view_draws(two: Workbench, view: str) -> None:
     at = opened(view)
     assert not at.exception and not at.error
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_campaign_narrows_every_view(bench: Workbench, view: str) -> None:
+    judged(bench, 100)
+    here = campaigns.first(bench.store)
+    for number, campaign_id in enumerate((None, here.id, here.id)):
+        models.deploy(bench.store, version(bench, noise=number, campaign_id=campaign_id).id, "ann")
+    at = opened(view)
+
+    def told() -> str:
+        cells = [frame.value.to_csv() for frame in at.dataframe]
+        options = [o for box in at.selectbox for o in box.options]
+        drawn = [chart.proto.spec for chart in at.get("plotly_chart")]
+        return "\n".join([shown(at), *cells, *options, *drawn]).replace("\\", "")
+
+    assert "1.0.0" in told() and "1.1.0" in told()
+    at.toggle(key="only this campaign").set_value(True).run()
+    assert not at.exception
+    assert "1.0.0" not in told() and "1.1.0" in told() and "1.2.0" in told()
+    other = campaigns.create(bench.store, CampaignRow(id="", name="Other"), "test")
+    at.run()
+    at.selectbox(key="campaign").set_value(other.id).run()
+    assert "No version has learnt from this campaign alone." in shown(at)
 
 
 def test_a_version_shows_its_status_its_figures_and_what_it_learnt_from(two: Workbench) -> None:

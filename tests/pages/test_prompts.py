@@ -11,7 +11,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.importing import PromptColumns, read_prompts
-from storage import prompts
+from storage import campaigns, prompts
+from storage.tables import CampaignRow
 from storage.workbench import Workbench
 
 PAGE = str(Path(__file__).resolve().parents[2] / "pages" / "prompts.py")
@@ -63,6 +64,18 @@ def test_search_category_and_tag_narrow_the_list(sample: Workbench) -> None:
     assert set(at.dataframe[0].value["category"]) == {"math"}
 
 
+def test_the_list_is_narrowed_to_a_campaign(sample: Workbench) -> None:
+    other = campaigns.create(sample.store, CampaignRow(id="", name="Other"), "test")
+    at = opened()
+    at.toggle(key="only this campaign").set_value(True).run()
+    assert "of 72 prompts" in at.caption[0].value
+    at.session_state["campaign"] = other.id
+    at.run()
+    assert "No prompt matches" in at.info[0].value
+    at.toggle(key="only this campaign").set_value(False).run()
+    assert "of 72 prompts" in at.caption[0].value
+
+
 def test_pages_go_through_every_prompt_once(bench: Workbench) -> None:
     stock(bench, *(f"prompt {i}" for i in range(120)))
     at = opened()
@@ -98,7 +111,7 @@ def test_an_archived_prompt_leaves_the_list_and_comes_back(bench: Workbench) -> 
     at = selected(0)
     next(button for button in at.button if button.label == "Archive").click().run()
     assert prompts.page(bench.store)[1] == 1
-    at.toggle[0].set_value(True).run()
+    next(toggle for toggle in at.toggle if toggle.label == "Archived").set_value(True).run()
     assert len(at.dataframe[0].value) == 1
     at.session_state[at.dataframe[0].key] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     at.run()

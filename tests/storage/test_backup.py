@@ -1,5 +1,6 @@
 """Backup and restore of the whole store: under load, from the shell, and refused without a trace where it must be."""
 
+import getpass
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import duckdb
 import pytest
 
 from core.records import Judgement, Parsed
-from storage import campaigns, pairs, people
+from storage import audits, campaigns, pairs, people
 from storage.backup import PART, backup, restore
 from storage.desk import Desks
 from storage.migrations import MIGRATIONS
@@ -277,4 +278,8 @@ def test_from_the_shell(tmp_path: Path) -> None:
     assert run("backup", "x", url="sqlite:///x")[0] == 1
     again = Store(f"duckdb:///{tmp_path}/data/attune.duckdb")
     assert [a.login for a in people.accounts(again)] == ["bob"]
+    restored, _ = audits.page(again, audits.Filter(action="restore"))
+    assert [(row["actor"], row["record_type"], row["record_id"]) for row in restored] == [
+        (getpass.getuser(), "store", "b")
+    ]
     again.close()
