@@ -21,6 +21,7 @@ from core.records import (
     Prompt,
     Refusal,
     Response,
+    uncollected,
 )
 
 T = TypeVar("T")
@@ -262,6 +263,7 @@ def _same(one: Response, other: Response) -> bool:
     return one.text == other.text and (None in (one.model, other.model) or one.model == other.model)
 
 
+@uncollected()
 def read_each(rows: Rows, read: Callable[[Row], T]) -> Parsed[T]:
     """What ``read`` makes of each row; one at which it raises RowError is refused."""
     parsed: Parsed[T] = Parsed([], [])

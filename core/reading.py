@@ -12,7 +12,7 @@ from pathlib import PurePath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.records import Parsed, Refusal
+from core.records import Parsed, Refusal, uncollected
 
 Row = dict[str, object]
 MAX_LINE = 50_000_000
@@ -41,6 +41,7 @@ class _NotJson(ValueError):
     pass
 
 
+@uncollected()
 def read_rows(data: bytes, filename: str) -> Parsed[Row]:
     """Read a file into rows, each a dict from column to value; a JSON string becomes ``{"text": string}``.
 

@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from core.exposure import models_named
 from core.ratings import FloatArray
-from core.records import Choice, Judgement, Pair, Parsed, Prompt, Refusal, Response, content_id
+from core.records import Choice, Judgement, Pair, Parsed, Prompt, Refusal, Response, content_id, uncollected
 from storage import campaigns, people, prompts
 from storage.desk import Desks
 from storage.prompts import Report
@@ -24,6 +24,7 @@ from storage.tables import PairRow
 Labels = Literal["none", "annotations", "gold"]
 
 
+@uncollected()
 def add(
     store: Store,
     desks: Desks,
@@ -55,6 +56,7 @@ def add(
     return report
 
 
+@uncollected()
 def add_judged(
     store: Store, desks: Desks, parsed: Parsed[Judgement], campaign_id: str, actor: str, *, source: str
 ) -> Report:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sqlmodel import Session, col, func, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from core.records import Message, Parsed, Prompt, Refusal
+from core.records import Message, Parsed, Prompt, Refusal, uncollected
 from storage.store import Store, audit, insert, known
 from storage.tables import CampaignPairRow, PairRow, PromptRow
 
@@ -37,6 +37,7 @@ def record(row: PromptRow) -> Prompt:
     return Prompt(messages, row.category, tuple(row.tags), dict(row.attributes))
 
 
+@uncollected()
 def add(store: Store, parsed: Parsed[Prompt], actor: str, origin: str = "page") -> Report:
     """Add the prompts of a file, each text once, all or none; ``origin`` (a file name) goes into the audit."""
     report = Report(refused=list(parsed.refused))

@@ -1,5 +1,6 @@
 """Rows into prompts, pairs and judgements: every reason for refusal, and the real files whole."""
 
+import gc
 import gzip
 import json
 from collections import Counter
@@ -22,7 +23,7 @@ from core.importing import (
     read_prompts,
 )
 from core.reading import FileError, read_rows
-from core.records import MAX_TEXT, Message, Parsed, Response
+from core.records import MAX_TEXT, Message, Parsed, Response, uncollected
 from tests.ukp import ukp_rows
 
 USER = {"role": "user", "content": "Sky?"}
@@ -520,3 +521,10 @@ def test_ukp_loads_whole(shared_data: Path) -> None:
     identical = {j.pair.id for j in judgements if j.pair.response_a == j.pair.response_b}
     assert len(identical) == 11
     assert judgements[0].submitted_at == datetime(2016, 1, 31, 13, 23, 6, tzinfo=UTC)
+
+
+def test_the_collector_is_on_again_after_a_block_without_it() -> None:
+    with pytest.raises(KeyError), uncollected(), uncollected():
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()
