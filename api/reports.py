@@ -6,7 +6,7 @@ from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import HTMLResponse, Response
 
 from api.access import Researcher
-from api.models import Name, Responses, problems
+from api.models import InCampaign, Name, Responses, problems
 from api.registry import known
 from core.held_out import ALL
 from core.report import POLICY
@@ -22,6 +22,7 @@ PAGE: Responses = {200: {"content": {"text/html": {}}, "description": "A file of
 def get_model_report(
     model_id: Name,
     _: Researcher,
+    campaign: InCampaign,
     pairs: Annotated[
         Name, Query(description="all that it had not seen, those of its test split (test), or a probe's id.")
     ] = ALL,
@@ -29,7 +30,7 @@ def get_model_report(
     """The evaluation of a version on pairs that it had not seen: accuracy, log loss, calibration and lineage, with intervals. 409 where
     no such pair has votes."""
     known(model_id)
-    return _page(reports.of_model(workbench(), model_id, pairs))
+    return _page(reports.of_model(workbench(), model_id, pairs, campaign))
 
 
 @router.get("/drift/{job_id}/report", response_class=Response, responses={**PAGE, **problems(404)})

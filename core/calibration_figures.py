@@ -1,7 +1,7 @@
 """Plotly figures of calibration: reliability, confidence, risk against coverage, one figure by category and over time."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -77,39 +77,46 @@ def reliability_figure(diagrams: Mapping[str, Reliability], least: float = 0.0) 
     return figure.update_yaxes(title="Pairs", tickformat=",d", row=2, col=1)
 
 
-def confidence_figure(predictions: Predictions, bins: int = 20) -> go.Figure:
-    """How sure the predictions are, max(p, 1 - p), beside how often they are right (Guo et al. 2017, figure 1)."""
-    p, y, w = predictions.p, predictions.y, predictions.weight
-    confidence = np.maximum(p, 1 - p)
+def confidence_figure(lines: Mapping[str, Predictions], bins: int = 20) -> go.Figure:
+    """How sure the predictions are, max(p, 1 - p), and on average (dashed), beside how often they are right (Guo et al. 2017,
+    figure 1), a row for each name."""
+    figure = make_subplots(rows=len(lines), cols=1, shared_xaxes=True, vertical_spacing=0.36 / len(lines))
     edges = np.linspace(0.5, 1, bins + 1)
-    counts, _ = np.histogram(confidence, edges)
-    figure = go.Figure()
-    figure.add_bar(
-        x=(edges[:-1] + edges[1:]) / 2,
-        y=counts,
-        width=np.diff(edges),
-        marker={"color": COLOURS[0], "opacity": 0.6, "line": {"width": 0}},
-        customdata=np.column_stack([edges[:-1], edges[1:]]),
-        hovertemplate="confidence %{customdata[0]:.3f} to %{customdata[1]:.3f}<br>%{y:,} pairs<extra></extra>",
-        showlegend=False,
-    )
-    if len(p):
+    for row, (colour, (name, predictions)) in enumerate(zip(COLOURS, lines.items(), strict=False), start=1):
+        p, y, w = predictions.p, predictions.y, predictions.weight
+        confidence = np.maximum(p, 1 - p)
+        counts, _ = np.histogram(confidence, edges)
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts,
+            width=np.diff(edges),
+            marker={"color": colour, "opacity": 0.5, "line": {"width": 0}},
+            customdata=np.column_stack([edges[:-1], edges[1:]]),
+            hovertemplate="confidence %{customdata[0]:.3f} to %{customdata[1]:.3f}<br>%{y:,} pairs<extra></extra>",
+            row=row,
+            col=1,
+        )
+        if not len(p):
+            continue
         right = np.select([p > 0.5, p < 0.5], [y, 1 - y], 0.5)
-        for name, values, dash in (
-            ("Mean confidence", confidence, "dash"),
-            ("Votes that agree", right, "solid"),
-        ):
-            mean = float(np.average(values, weights=w))
+        mean, agreeing = (float(np.average(values, weights=w)) for values in (confidence, right))
+        for what, at, dash in (("mean confidence", mean, "dash"), ("votes that agree", agreeing, "solid")):
             figure.add_scatter(
-                name=f"{name} {mean:.3f}",
-                x=[mean, mean],
+                x=[at, at],
                 y=[0, counts.max()],
                 mode="lines",
-                line={"color": COLOURS[1], "width": 2, "dash": dash},
-                hovertemplate=f"{name.lower()} {mean:.3f}<extra></extra>",
+                line={"color": GREY, "width": 2.5, "dash": dash},
+                hovertemplate=f"{what} {at:.3f}<extra></extra>",
+                row=row,
+                col=1,
             )
-    style(figure, 300)
-    figure.update_xaxes(title="Confidence", range=[0.49, 1.01])
+        figure.add_annotation(
+            text=f"<b>{name}</b><br>Mean confidence {mean:.3f} (dashed), votes that agree {agreeing:.3f}", align="left", showarrow=False,
+            x=0, y=1, xref="x domain", yref="y domain", xanchor="left", yanchor="bottom", row=row, col=1,
+        )  # fmt: skip
+    style(figure, 110 + 190 * len(lines)).update_layout(showlegend=False)
+    figure.update_xaxes(range=[0.49, 1.01])
+    figure.update_xaxes(title="Confidence", row=len(lines), col=1)
     return figure.update_yaxes(title="Pairs", tickformat=",d")
 
 
@@ -149,58 +156,64 @@ def risk_figure(curves: Mapping[str, RiskCoverage]) -> go.Figure:
 
 
 def category_figure(
-    estimates: Mapping[str, Estimate], calibrated: Mapping[str, float] | None = None
+    lines: Mapping[str, Mapping[str, Estimate]], limits: Mapping[str, Mapping[str, float]] | None = None
 ) -> go.Figure:
-    """One calibration figure in each category: a dot with its interval on a row, and as a tick what it would stay below in 95 of
-    100 cases if predictions were calibrated, where ``calibrated`` has that."""
-    known = {name: e for name, e in estimates.items() if e.value is not None}
-    figure = row_figure(list(estimates))
-    figure.add_trace(
-        intervals(list(known), list(known.values())).update(name="Measured", marker={"color": COLOURS[0]})
-    )
-    figure.update_traces(showlegend=calibrated is not None)
-    if calibrated is not None:
-        figure.add_scatter(
-            name=CALIBRATED,
-            x=list(calibrated.values()),
-            y=list(calibrated),
-            mode="markers",
-            marker={"symbol": "line-ns", "size": 18, "line": {"width": 2, "color": GREY}},
-            hovertemplate="if calibrated, below %{x:.3f} in 95 of 100<extra></extra>",
-        )
+    """A calibration figure in each category: on a row, for each name of ``lines``, a dot with its interval, and as a tick what it would
+    stay below in 95 of 100 cases if predictions were calibrated, where ``limits`` has that. All names have the same categories."""
+    rows = list(next(iter(lines.values())))
+    figure = row_figure(rows)
+    for colour, (name, estimates) in zip(COLOURS, lines.items(), strict=False):
+        known = {row: e for row, e in estimates.items() if e.value is not None}
+        dots = intervals(list(known), list(known.values()))
+        figure.add_trace(dots.update(name=name, offsetgroup=name, marker={"color": colour, "size": 9}))
+    figure.add_traces(_limits(limits or {}, "x")).update_traces(orientation="h")
+    _side_by_side(figure, len(lines) > 1 or limits is not None)
+    figure.update_layout(height=90 + (14 + 22 * len(lines)) * len(rows))
     return figure.update_xaxes(tickformat=None, rangemode="tozero")
 
 
 def time_figure(
-    times: Sequence[Any],
-    estimates: Sequence[Estimate],
+    lines: Mapping[str, Mapping[Any, Estimate]],
     title: str,
-    calibrated: Sequence[float | None] | None = None,
+    limits: Mapping[str, Mapping[Any, float]] | None = None,
 ) -> go.Figure:
-    """One calibration figure in each window of time; ``times``: the start of each. A window without a value is a gap.
-
-    ``calibrated``: as in ``category_figure``.
-    """
-    figure = go.Figure(with_intervals(list(times), estimates, COLOURS[0]))
-    figure.update_traces(
-        name="Measured",
-        showlegend=calibrated is not None,
-        hovertemplate="%{x}<br>%{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})"
-        "<br>%{customdata[2]:,} pairs<extra></extra>",
-        customdata=[[*limits_of(e), e.n] for e in estimates],
-    )
-    if calibrated is not None:
-        figure.add_scatter(
-            name=CALIBRATED,
-            x=list(times),
-            y=calibrated,
-            mode="markers",
-            marker={"symbol": "line-ew", "size": 18, "line": {"width": 2, "color": GREY}},
-            hovertemplate="if calibrated, below %{y:.3f} in 95 of 100<extra></extra>",
+    """The same by the start of each window of time. A window without a value is a gap."""
+    figure = go.Figure()
+    for colour, (name, estimates) in zip(COLOURS, lines.items(), strict=False):
+        points = with_intervals(list(estimates), list(estimates.values()), colour)
+        figure.add_trace(
+            points.update(
+                name=name,
+                offsetgroup=name,
+                hovertemplate="%{x}<br>%{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})"
+                "<br>%{customdata[2]:,} pairs<extra></extra>",
+                customdata=[[*limits_of(e), e.n] for e in estimates.values()],
+            )
         )
-    if len(times) <= FEW:
-        figure.update_xaxes(tickvals=list(times))
+    figure.add_traces(_limits(limits or {}, "y"))
+    _side_by_side(figure, len(lines) > 1 or limits is not None)
+    starts = list(next(iter(lines.values())))
+    if len(starts) <= FEW:
+        figure.update_xaxes(tickvals=starts)
     return style(figure, 300).update_yaxes(title=title)
+
+
+def _limits(limits: Mapping[str, Mapping[Any, float]], axis: Literal["x", "y"]) -> list[go.Scatter]:
+    """For each name ticks at its limits, told along ``axis``; the legend has them once."""
+    across, symbol = ("y", "line-ns") if axis == "x" else ("x", "line-ew")
+    return [
+        go.Scatter(
+            {axis: list(below.values()), across: list(below)}, name=CALIBRATED, legendgroup=CALIBRATED, showlegend=i == 0,
+            offsetgroup=name, mode="markers", marker={"symbol": symbol, "size": 14, "line": {"width": 2, "color": GREY}},
+            hovertemplate=f"if calibrated, below %{{{axis}:.3f}} in 95 of 100<extra></extra>",
+        )
+        for i, (name, below) in enumerate(limits.items())
+    ]  # fmt: skip
+
+
+def _side_by_side(figure: go.Figure, legend: bool) -> None:
+    """What traces of several groups say of one place stands beside each other."""
+    figure.update_layout(scattermode="group", scattergap=0.4, showlegend=legend)
 
 
 def _null_note(diagram: Reliability) -> str:

@@ -28,6 +28,9 @@ LEAST = 20
 
 FOLDS = 5
 
+ENOUGH = LEAST * FOLDS // (FOLDS - 1)
+"""Predictions below which no calibrator can be judged out of fold, and so none is chosen."""
+
 STEEPEST = 100.0
 SEPARATED = 1e-3
 """The largest slope on the logit scale and the least log loss: a fit that gets there has found the classes separated."""

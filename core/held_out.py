@@ -106,13 +106,15 @@ class HeldOut:
         return len(self.pair_id)
 
 
-def unseen(table: pa.Table, which: str = ALL) -> pa.Table:
+def unseen(table: pa.Table, which: str = ALL, campaign_id: str | None = None) -> pa.Table:
     """The predictions, of ``storage.models.predictions``, of pairs that a model was not fitted to: those of its test split and its
-    probes (ALL), of the one (TEST), or of the probe that ``which`` is the id of.
+    probes (ALL), of the one (TEST), or of the probe that ``which`` is the id of; with ``campaign_id`` those last annotated there.
 
     Where a model is an earlier one calibrated anew, the pairs of that count: what it says of them is out of fold.
     """
     there = set(table["split"].to_pylist())
+    if campaign_id is not None:
+        table = table.filter(pc.equal(table["campaign_id"], campaign_id))
     held = ["test", "probe"] if there & {"train", "test"} else ["calibration", "probe"]
     if which in (ALL, TEST):
         return table.filter(pc.is_in(table["split"], pa.array(held[:1] if which == TEST else held)))

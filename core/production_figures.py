@@ -18,7 +18,9 @@ def quality_figure(
     starts: Sequence[datetime], estimates: Sequence[Estimate], title: str, held_out: Estimate
 ) -> go.Figure:
     """A figure in each window, and the line and interval of what it was on the pairs held out of the training."""
-    figure = time_figure(starts, estimates, title).update_layout(height=HEIGHT)
+    figure = time_figure({title: dict(zip(starts, estimates, strict=True))}, title).update_layout(
+        height=HEIGHT
+    )
     if held_out.value is not None:
         figure.add_hline(
             y=held_out.value,

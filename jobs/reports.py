@@ -44,27 +44,29 @@ def of_drift(bench: Workbench, run: DriftRow) -> str:
     return render(made)
 
 
-def of_model(bench: Workbench, model_id: str, which: str = ALL) -> str:
-    """The report of a model as HTML, on all pairs that it had not seen, on its test split ("test"), or on those of the probe ``which``.
+def of_model(bench: Workbench, model_id: str, which: str = ALL, campaign_id: str | None = None) -> str:
+    """The report of a model as HTML, on all pairs that it had not seen, on its test split ("test"), or on those of the probe
+    ``which``; with ``campaign_id`` on those last annotated there.
 
-    Raises ModelError where there is no such model or probe, or none of these pairs has votes.
+    Raises ModelError where there is no such model or probe, or none of these pairs has votes, CampaignError for no such campaign.
     """
     store = bench.store
     lineage = models.lineage(store, model_id)
     model = lineage.model
     called, chosen = f"{model.name} {model.version}", _which(store, model_id, which)
-    found = HeldOut.of(unseen(models.predictions(store, model_id, SPLITS), which))
+    here = "" if campaign_id is None else f" in the campaign {campaigns.get(store, campaign_id).name}"
+    found = HeldOut.of(unseen(models.predictions(store, model_id, SPLITS), which, campaign_id))
     if not len(found):
         raise ModelError(
-            f"{called} has predicted no pair that it had not seen and that has votes. Probe it on pairs it has not learnt from, or "
-            "train with a share held out."
+            f"{called} has predicted no pair that it had not seen and that has votes{here}. Probe it on pairs it has not learnt "
+            "from, or train with a share held out."
         )
     about = [
         (
             "Model",
             f"{called}, {model.status}; made {when(model.created_at)} by {people.name(store, model.actor)}",
         ),
-        ("Pairs", chosen),
+        ("Pairs", f"{chosen}, last annotated{here}" if here else chosen),
         ("Labels", f"as they stand now: {_label(lineage.learnt)}"),
     ]
     longer = pairs.length_differences(store, found.pair_id.tolist())

@@ -1,6 +1,6 @@
 """The views of the Calibration page besides its diagram."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
@@ -14,10 +14,12 @@ from core.calibration_figures import (
 )
 from core.estimate import Estimate
 from core.held_out import FEW
-from pages._held_out import UNCALIBRATED, Calibrated, in_categories, in_windows, reported, risk
+from pages._held_out import Calibrated, Ground, in_categories, in_windows, reported, risk
 from pages._reliability import ORIENTED, PLAIN, counted, p_text, span
 from pages._session import read
+from storage.store import Store
 
+Parts = Callable[[Store, Ground, str], tuple[dict[str, Report], int]]
 EXPLAINED = {
     "ece": "How far off predictions are, over 10 bins of equal width.",
     "ece_equal_mass": "The same over bins of equally many pairs.",
@@ -37,26 +39,25 @@ TESTED = "How often a calibrated model would be at least as far off."
 OVER = {"ece": "ECE", "log_loss": "Log loss", "brier": "Brier score", "smooth_ece": "Smooth ECE"}
 
 
-def figures(model_id: str, which: str, found: Calibrated) -> None:
-    """Every figure before and after calibration, and what each calibrator would give."""
-    reports = {name: read(reported, model_id, which, name) for name in found.lines}
-    shown = [name for name in (UNCALIBRATED, found.kept) if name in found.lines]
+def figures(ground: Ground, found: Calibrated, lines: list[str]) -> None:
+    """Every figure of the chosen calibrators, and what each calibrator would give."""
+    reports = {name: read(reported, ground, name)[0] for name in found.lines}
     rows = []
     for key, label in NAMES.items():
-        cells = {name: cell(reports[name][0].figures[key]) for name in shown}
+        cells = {name: cell(reports[name].figures[key]) for name in lines}
         rows.append(
-            {"Figure": label, **cells, "n": reports[found.kept][0].figures[key].n, "Meaning": EXPLAINED[key]}
+            {"Figure": label, **cells, "n": reports[found.kept].figures[key].n, "Meaning": EXPLAINED[key]}
         )
     for label, field in (
         ("p of Spiegelhalter’s Z", "spiegelhalter_p"),
         ("p of Kolmogorov-Smirnov", "kolmogorov_smirnov_p"),
     ):
-        cells = {name: p_text(getattr(reports[name][0], field)) for name in shown}
+        cells = {name: p_text(getattr(reports[name], field)) for name in lines}
         rows.append({"Figure": label, **cells, "n": len(found.pairs), "Meaning": TESTED})
     table = pd.DataFrame(rows)
     wide = st.column_config.TextColumn(width=190)
     st.dataframe(table, hide_index=True, height="content", column_config={
-        "Figure": st.column_config.TextColumn(width=170), **dict.fromkeys(shown, wide),
+        "Figure": st.column_config.TextColumn(width=170), **dict.fromkeys(lines, wide),
         "n": st.column_config.NumberColumn(format="localized", width=55, help="Pairs."),
         "Meaning": st.column_config.TextColumn(width="large"),
     })  # fmt: skip
@@ -66,8 +67,8 @@ def figures(model_id: str, which: str, found: Calibrated) -> None:
                            icon=":material/download:")  # fmt: skip
     st.subheader("Calibrators", anchor=False)
     compared = [
-        {"Calibrator": name, **{label: cell(reports[name][0].figures[key]) for key, label in OVER.items()}}
-        for name in found.lines
+        {"Calibrator": name, **{label: cell(one.figures[key]) for key, label in OVER.items()}}
+        for name, one in reports.items()
     ]
     compared += [{"Calibrator": name, OVER["ece"]: reason} for name, reason in found.refused.items()]
     st.dataframe(pd.DataFrame(compared), hide_index=True, height="content", placeholder="", column_config={
@@ -77,53 +78,56 @@ def figures(model_id: str, which: str, found: Calibrated) -> None:
     )
 
 
-def confidence(model_id: str, which: str, found: Calibrated) -> None:
+def confidence(ground: Ground, found: Calibrated, lines: list[str]) -> None:
     """How sure the predictions are, and what is gained by deciding only the surest."""
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**How sure the model is**")
-        st.plotly_chart(
-            confidence_figure(found.predictions(found.kept)), key="calibration confidence", **PLAIN
-        )
+        drawn = confidence_figure({name: found.predictions(name) for name in lines})
+        st.plotly_chart(drawn, key="calibration confidence", **PLAIN)
         st.caption(
             "If the mean confidence is to the right of the votes that agree, the model is too sure of itself."
         )
     with right:
         st.markdown("**What it costs to decide less sure pairs**")
-        st.plotly_chart(risk_figure({found.kept: read(risk, model_id, which, found.kept)}).update_layout(showlegend=False),
-                        key="calibration risk", **PLAIN)  # fmt: skip
+        drawn = risk_figure({name: read(risk, ground, name) for name in lines})
+        st.plotly_chart(drawn.update_layout(showlegend=len(lines) > 1), key="calibration risk", **PLAIN)
+        alike = " A calibrator that keeps the order of pairs, as a temperature does, leaves the line where it was." * (len(lines) > 1)  # fmt: skip
         st.caption("The share of wrong decisions if the model decides only the surest pairs, with its 95% band; a split vote "
-                   "is wrong in part.")  # fmt: skip
+                   f"is wrong in part.{alike}")  # fmt: skip
 
 
-def categories(model_id: str, which: str, found: Calibrated) -> None:
+def categories(ground: Ground, found: Calibrated, lines: list[str]) -> None:
     """One figure in each category."""
-    reports, left_out = read(in_categories, model_id, which)
-    over("category", reports, left_out)
+    over("category", in_categories, ground, lines)
 
 
-def times(model_id: str, which: str, found: Calibrated) -> None:
+def times(ground: Ground, found: Calibrated, lines: list[str]) -> None:
     """One figure in each window of time."""
-    reports, left_out = read(in_windows, model_id, which)
-    over("window", reports, left_out)
+    over("window", in_windows, ground, lines)
 
 
-def over(what: str, reports: Mapping[str, Report], left_out: int) -> None:
-    """A figure for each part of the pairs, beside what it would be if calibrated."""
-    if not reports:
+def over(what: str, parts: Parts, ground: Ground, lines: list[str]) -> None:
+    """A figure of each calibrator for each part of the pairs, beside what it would be if calibrated."""
+    found = {name: read(parts, ground, name) for name in lines}
+    reports = {name: one for name, (one, _) in found.items()}
+    left_out = found[lines[0]][1]
+    if not reports[lines[0]]:
         st.info(f"No {what} has {FEW} held-out pairs with votes yet.", icon=":material/data_usage:")
         return
     figure = st.segmented_control("Figure", list(OVER), default="ece", required=True, format_func=OVER.__getitem__,
                                   key="calibration figure", label_visibility="collapsed", persist_state="session")  # fmt: skip
-    estimates = {name: one.figures[figure] for name, one in reports.items()}
-    limits = {name: one.reliability.null.p95 for name, one in reports.items() if one.reliability}
+    estimates = {
+        name: {part: one.figures[figure] for part, one in of.items()} for name, of in reports.items()
+    }
+    limits = {
+        name: {part: one.reliability.null.p95 for part, one in of.items()} for name, of in reports.items()
+    }
     beside = limits if figure == "ece" else None
     if what == "category":
         drawn = category_figure(estimates, beside).update_xaxes(title=OVER[figure])
     else:
-        drawn = time_figure(
-            list(estimates), list(estimates.values()), OVER[figure], beside and list(beside.values())
-        )
+        drawn = time_figure(estimates, OVER[figure], beside)
     st.plotly_chart(drawn, key=f"calibration over {what}", **PLAIN)
     when = (
         ""
@@ -131,19 +135,22 @@ def over(what: str, reports: Mapping[str, Report], left_out: int) -> None:
         else " A pair belongs to the window of its latest annotation, by its first day."
     )
     few = f" {counted(left_out)} in small parts, of fewer than {FEW}, are left out." if left_out else ""
-    alone = any(estimate.low is None for estimate in estimates.values())
+    alone = any(estimate.low is None for estimate in estimates[lines[0]].values())
     without = f" A {what} whose pairs are all of one prompt has none." if alone else ""
     st.caption(
         f"With 95% intervals over prompts.{without}{when}{few} Small parts have a larger ECE by chance alone: go by the grey mark."
     )
+    rows = [(part, name, reports[name][part].figures) for part in reports[lines[0]] for name in lines]
     table = [
-        {what.capitalize(): name, "Pairs": one.figures["ece"].n, "ECE": cell(one.figures["ece"]),
-         LIMIT: f"{limits[name]:.3f}" if name in limits else "", **{OVER[key]: cell(one.figures[key]) for key in OVER}}
-        for name, one in reports.items()
+        {what.capitalize(): part, "Calibrator": name, "Pairs": told["ece"].n, "ECE": cell(told["ece"]),
+         LIMIT: f"{limits[name][part]:.3f}", **{OVER[key]: cell(told[key]) for key in OVER}}
+        for part, name, told in rows
     ]  # fmt: skip
     st.dataframe(pd.DataFrame(table), hide_index=True, placeholder="", column_config={
         "Pairs": st.column_config.NumberColumn(format="localized", width=55),
-        LIMIT: st.column_config.TextColumn(width=80, help="If calibrated, the ECE stays below this in 95 of 100 cases."),
+        LIMIT: st.column_config.TextColumn(width=70, help="If calibrated, the ECE stays below this in 95 of 100 cases."),
+        "Calibrator": st.column_config.TextColumn(width=130),
+        **dict.fromkeys(OVER.values(), st.column_config.TextColumn(width=155)),
     })  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -28,10 +29,15 @@ DRAWS = 200
 
 def held_out(store: Store, model_id: str, which: str = ALL, campaign_id: str | None = None) -> HeldOut:
     """The pairs a model was not fitted to (``core.held_out.unseen``); with ``campaign_id`` those last annotated there."""
-    table = unseen(read(models.predictions, model_id, SPLITS), which)
-    if campaign_id is not None:
-        table = table.filter(pc.fill_null(pc.equal(table["campaign_id"], campaign_id), False))
-    return HeldOut.of(table)
+    return HeldOut.of(unseen(read(models.predictions, model_id, SPLITS), which, campaign_id))
+
+
+class Ground(NamedTuple):
+    """The pairs that figures rest on, as ``held_out`` takes them: of a model, which of those it had not seen, of which campaign."""
+
+    model_id: str
+    which: str = ALL
+    campaign_id: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +56,17 @@ class Calibrated:
         return self.pairs.towards(self.lines[name])
 
 
-def calibrated(store: Store, model_id: str, which: str) -> Calibrated:
+def calibrated(store: Store, ground: Ground) -> Calibrated:
     """What was predicted, before calibration, after the calibrator that was kept, and after the others.
 
-    The others are fitted here to the pairs of the model's calibration split, each counting once.
+    The others are fitted here to the pairs of the model's calibration split, whatever their campaign, each counting once.
     """
-    pairs = read(held_out, model_id, which)
-    name = read(models.get, model_id).figures.get("calibrator", {}).get("name", "identity")
+    pairs = read(held_out, *ground)
+    name = read(models.get, ground.model_id).figures.get("calibrator", {}).get("name", "identity")
     kept = f"{OTHERS.get(name, name.capitalize())} (kept)" if name != "identity" else f"{UNCALIBRATED} (kept)"
-    lines = {} if name == "identity" else {UNCALIBRATED: pairs.uncalibrated}
+    lines = {kept if name == "identity" else UNCALIBRATED: pairs.uncalibrated}
     refused = {}
-    table = read(models.predictions, model_id, SPLITS)
+    table = read(models.predictions, ground.model_id, SPLITS)
     trained = pc.any(pc.equal(table["split"], "train")).as_py()
     fitted_on = HeldOut.of(table.filter(pc.equal(table["split"], "calibration")))
     for method, label in OTHERS.items() if trained else ():
@@ -75,30 +81,29 @@ def calibrated(store: Store, model_id: str, which: str) -> Calibrated:
     return Calibrated(pairs, {**lines, kept: pairs.p}, kept, refused)
 
 
-def reported(store: Store, model_id: str, which: str, name: str) -> tuple[Report, Estimate]:
+def reported(store: Store, ground: Ground, name: str) -> tuple[Report, Estimate]:
     """Every calibration figure, and the accuracy, of one calibrator on the held-out pairs."""
-    predictions = read(calibrated, model_id, which).predictions(name)
+    predictions = read(calibrated, ground).predictions(name)
     return report(predictions, BINS), accuracy(predictions)
 
 
-def risk(store: Store, model_id: str, which: str, name: str) -> RiskCoverage:
+def risk(store: Store, ground: Ground, name: str) -> RiskCoverage:
     """Risk against coverage of one calibrator on the held-out pairs."""
-    return risk_coverage(read(calibrated, model_id, which).predictions(name))
+    return risk_coverage(read(calibrated, ground).predictions(name))
 
 
-def in_categories(store: Store, model_id: str, which: str) -> tuple[dict[str, Report], int]:
-    """A report of the kept calibrator for each category of FEW pairs or more, and how many pairs are in the others."""
-    found = read(calibrated, model_id, which)
-    predictions, names = found.predictions(found.kept), found.pairs.category
-    kinds, place = np.unique(names.astype(str), return_inverse=True)
-    return _parts(predictions, [str(kind) for kind in kinds], place)
+def in_categories(store: Store, ground: Ground, name: str) -> tuple[dict[str, Report], int]:
+    """A report of one calibrator for each category of FEW pairs or more, and how many pairs are in the others."""
+    found = read(calibrated, ground)
+    kinds, place = np.unique(found.pairs.category.astype(str), return_inverse=True)
+    return _parts(found.predictions(name), [str(kind) for kind in kinds], place)
 
 
-def in_windows(store: Store, model_id: str, which: str) -> tuple[dict[str, Report], int]:
+def in_windows(store: Store, ground: Ground, name: str) -> tuple[dict[str, Report], int]:
     """The same for windows of the pairs' latest annotation, by their first day."""
-    found = read(calibrated, model_id, which)
+    found = read(calibrated, ground)
     starts, place = windows(found.pairs.at)
-    return _parts(found.predictions(found.kept), [str(day) for day in starts], place)
+    return _parts(found.predictions(name), [str(day) for day in starts], place)
 
 
 def _parts(predictions: Predictions, names: list[str], place: np.ndarray) -> tuple[dict[str, Report], int]:

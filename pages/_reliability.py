@@ -13,7 +13,7 @@ from core.calibration import Reliability, Report
 from core.calibration_figures import reliability_figure
 from core.estimate import Estimate
 from core.ratings import IntArray
-from pages._held_out import UNCALIBRATED, Calibrated, reported
+from pages._held_out import Calibrated, Ground, reported
 from pages._predicted_pairs import pairs_table
 from pages._session import read
 
@@ -28,20 +28,12 @@ NULL = (
 PLAIN: dict[str, Any] = {"config": {"displayModeBar": False}}
 
 
-def diagram(model_id: str, which: str, found: Calibrated) -> None:
-    """The reliability diagram, and the pairs of a bin."""
-    names = list(found.lines)
-    usual = [name for name in (UNCALIBRATED, found.kept) if name in names]
-    chosen = st.pills("Calibrators", names, selection_mode="multi", default=usual, key=f"calibration lines {model_id}",
-                      label_visibility="collapsed", persist_state="session")  # fmt: skip
-    lines = [name for name in names if name in chosen]
-    if not lines:
-        st.info("Choose a calibrator to draw.", icon=":material/arrow_upward:")
-        return
-    reports = {name: read(reported, model_id, which, name) for name in lines}
+def diagram(ground: Ground, found: Calibrated, lines: list[str]) -> None:
+    """The reliability diagram of some calibrators, and the pairs of a bin."""
+    reports = {name: read(reported, ground, name) for name in lines}
     diagrams = {name: one.reliability for name, (one, _) in reports.items() if one.reliability is not None}
     bins = bins_of(diagrams)
-    key = f"calibration diagram {model_id} {which} {lines}"
+    key = f"calibration diagram {ground} {lines}"
     left, right = st.columns([3, 2], gap="medium")
     drawn = reliability_figure(diagrams, 0.5)
     drawn.layout.annotations, drawn.layout.height = (), 440

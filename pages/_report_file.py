@@ -5,6 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from jobs import reports
+from pages._held_out import Ground
 from storage.models import Model
 from storage.tables import DriftRow
 from storage.workbench import workbench
@@ -15,13 +16,9 @@ def drift_report(run: DriftRow) -> None:
     _offer(lambda: reports.of_drift(workbench(), run), f"drift-{windows}", run.id)
 
 
-def model_report(model: Model, which: str) -> None:
-    """``which``: of the pairs that it had not seen (``core.held_out.unseen``)."""
-    _offer(
-        lambda: reports.of_model(workbench(), model.id, which),
-        f"{model.name}-{model.version}",
-        f"{model.id} {which}",
-    )
+def model_report(model: Model, ground: Ground) -> None:
+    name = f"{model.name}-{model.version}"
+    _offer(lambda: reports.of_model(workbench(), *ground), name, " ".join(filter(None, ground)))
 
 
 def _offer(make: Callable[[], str], name: str, key: str) -> None:

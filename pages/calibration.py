@@ -6,12 +6,15 @@ import streamlit as st
 
 from core.held_out import ALL, TEST
 from pages import _calibration as views
-from pages._held_out import ENOUGH, calibrated
+from pages._calibrate import anew, calibrations, outcome
+from pages._held_out import ENOUGH, UNCALIBRATED, Calibrated, Ground, calibrated, held_out
+from pages._job import live
 from pages._model_versions import no_model
-from pages._reliability import diagram
+from pages._predicted import called
+from pages._reliability import counted, diagram
 from pages._report import plain
 from pages._report_file import model_report
-from pages._session import read, require
+from pages._session import campaign, only_campaign, read, require
 from storage import models
 from storage.models import Model
 
@@ -26,6 +29,11 @@ KEPT: dict[str, Any] = {"persist_state": "session"}
 
 
 def main() -> None:
+    require("researcher")
+    live(page, calibrations)
+
+
+def page() -> None:
     who = require("researcher")
     st.title("Calibration", anchor=False)
     listed = read(models.listed)
@@ -35,57 +43,85 @@ def main() -> None:
             "The part of the votes that a model does not learn from shows here how far its probabilities can be believed.",
         )
         return
-    model, which = narrow(listed)
+    model, ground = narrow(listed)
     with st.spinner("Computing…"):
-        found = read(calibrated, model.id, which)
+        found = read(calibrated, ground)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        chosen_because(model)
+        if who.may("lead"):
+            anew(model, ground.campaign_id)
+    outcome(model, who)
     n = len(found.pairs)
     if not n:
-        nothing(model)
+        nothing(model, ground)
         return
-    chosen_because(model)
     if n < ENOUGH:
+        here = "" if ground.campaign_id is None else " of this campaign"
         st.warning(
-            f"Only {n} held-out pairs have votes; {ENOUGH - n} more would make these figures worth reading. Annotate more pairs and "
+            f"Only {n} held-out pairs{here} have votes; {ENOUGH - n} more would make these figures worth reading. Annotate more pairs and "
             "train again, or probe this version on pairs it has not seen.",
             icon=":material/data_usage:",
         )
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         view = st.segmented_control("View", list(VIEWS), default="Reliability", required=True, key="calibration view",
                                     label_visibility="collapsed", **KEPT)  # fmt: skip
-        model_report(model, which)
-    with st.spinner("Computing…"):
-        VIEWS[view](model.id, which, found)
+        model_report(model, ground)
+    if lines := compared(model, found):
+        with st.spinner("Computing…"):
+            VIEWS[view](ground, found, lines)
 
 
-def narrow(listed: list[Model]) -> tuple[Model, str]:
-    """The model, its version, and which of the pairs that it had not seen."""
+def narrow(listed: list[Model]) -> tuple[Model, Ground]:
+    """The version, and which of the pairs that it had not seen."""
     names = list(dict.fromkeys(model.name for model in listed))
-    left, middle, right = st.columns([3, 2, 3])
+    left, middle, right, last = st.columns([5, 4, 5, 4], vertical_alignment="bottom")
     name = left.selectbox("Model", names, key="calibration name", **KEPT)
     versions = {model.id: model for model in listed if model.name == name}
     first = next((i for i, m in enumerate(versions.values()) if m.status == "deployed"), 0)
     chosen = middle.selectbox("Version", list(versions), first, key=f"calibration version {name}", **KEPT,
-                              format_func=lambda key: called(versions[key]))  # fmt: skip
+                              format_func=lambda key: standing(versions[key]))  # fmt: skip
     probes = {
         probe.id: f"Probe of {probe.created_at:%Y-%m-%d %H:%M} UTC" for probe in read(models.probes, chosen)
     }
     sources = {ALL: "All held-out pairs", TEST: "The test split", **probes}
     which = right.selectbox("Pairs", list(sources), key=f"calibration pairs {chosen}", format_func=sources.__getitem__, **KEPT,
                             help="The model has learnt from none of these, nor was its calibrator fitted to them.")  # fmt: skip
-    return versions[chosen], which
+    with last:
+        here = only_campaign("calibration here")
+    return versions[chosen], Ground(chosen, which, here)
 
 
-def called(model: Model) -> str:
+def standing(model: Model) -> str:
     return f"{model.version} · {model.status}"
 
 
-def nothing(model: Model) -> None:
+def compared(model: Model, found: Calibrated) -> list[str]:
+    """The calibrators that every view shows, in a set order; where none is chosen, the page says so."""
+    usual = [name for name in (UNCALIBRATED, found.kept) if name in found.lines]
+    chosen = st.pills("Calibrators", list(found.lines), selection_mode="multi", default=usual, key=f"calibration lines {model.id}",
+                      label_visibility="collapsed", **KEPT)  # fmt: skip
+    if not chosen:
+        st.info("Choose a calibrator to draw.", icon=":material/arrow_upward:")
+    return [name for name in found.lines if name in chosen]
+
+
+def nothing(model: Model, ground: Ground) -> None:
     """Why there is nothing to see, and what to do about it."""
-    st.info(
-        f"{plain(model.name)} {plain(model.version)} has predicted no pair that it had not seen and that has votes; "
-        f"{ENOUGH} or more are needed. Probe it on pairs it has not learnt from, or train with a share held out.",
-        icon=":material/query_stats:",
-    )
+    elsewhere = len(read(held_out, model.id, ground.which))
+    if elsewhere:
+        st.info(
+            f"None of the {counted(elsewhere)} with votes that {plain(called(model))} had not seen was last annotated in "
+            f"{plain(campaign().name)}. Turn off “Only this campaign”, choose another campaign in the sidebar, or probe the version on "
+            "pairs of this one.",
+            icon=":material/filter_alt_off:",
+        )
+    else:
+        st.info(
+            f"{plain(called(model))} has predicted no pair that it had not seen and that has votes; "
+            f"{ENOUGH} or more are needed. Probe it on pairs it has not learnt from, or train with a share held out.",
+            icon=":material/query_stats:",
+        )
+    st.page_link("predict.py", label="Probe it", icon=":material/arrow_forward:")
 
 
 def chosen_because(model: Model) -> None:

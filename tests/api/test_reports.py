@@ -28,12 +28,18 @@ def test_the_evaluation_of_a_version(learned: Learned, asking: httpx.Client) -> 
     probe = f"probe_{learned.jobs['evaluate']['id']}"
     probed = Read(asking.get(f"/models/{learned.first}/report", params={"pairs": probe}).text)
     assert "the probe of" in probed.text
+    here = asking.get("/annotations").json()["items"][0]["campaign_id"]
+    narrowed = Read(asking.get(f"/models/{learned.first}/report", params={"campaign": here}).text)
+    assert "last annotated in the campaign" in narrowed.text and narrowed.row("Log loss") == page.row(
+        "Log loss"
+    )
 
 
 def test_what_there_is_not(learned: Learned, asking: httpx.Client) -> None:
     assert asking.get("/models/m_none/report").status_code == 404
     answer = asking.get(f"/models/{learned.first}/report", params={"pairs": "probe_none"})
     assert answer.status_code == 409 and "There is no probe 'probe_none'" in answer.json()["detail"]
+    assert asking.get(f"/models/{learned.first}/report", params={"campaign": "c_none"}).status_code == 404
     answer = asking.get("/drift/job_none/report")
     assert answer.status_code == 404 and "no finished drift run" in answer.json()["detail"]
 

@@ -57,12 +57,16 @@ def test_reliability_figure_shows_bins_bands_counts_and_the_null_ece(predictions
 
 
 def test_confidence_figure_counts_every_pair_and_marks_both_means(predictions: Predictions) -> None:
-    bars, mean, accuracy = figures.confidence_figure(predictions).data
-    p, y = predictions.p, predictions.y
-    assert sum(bars.y) == 500
-    assert mean.x[0] == pytest.approx(np.maximum(p, 1 - p).mean())
-    assert accuracy.x[0] == pytest.approx(((p > 0.5) == (y == 1)).mean())
-    assert len(figures.confidence_figure(Predictions.of([], [])).data) == 1
+    after = predictions.with_p(predictions.p**1.5)
+    figure = figures.confidence_figure({"Before": predictions, "After": after})
+    for row, (name, said) in enumerate((("Before", predictions), ("After", after))):
+        bars, mean, accuracy = figure.data[3 * row : 3 * row + 3]
+        assert sum(bars.y) == 500 and bars.yaxis == mean.yaxis == ("y", "y2")[row]
+        assert mean.x[0] == pytest.approx(np.maximum(said.p, 1 - said.p).mean())
+        assert accuracy.x[0] == pytest.approx(((said.p > 0.5) == (said.y == 1)).mean())
+        told = figure.layout.annotations[row].text
+        assert f"<b>{name}</b>" in told and f"Mean confidence {mean.x[0]:.3f}" in told
+    assert len(figures.confidence_figure({"None": Predictions.of([], [])}).data) == 1
 
 
 def test_risk_figure_has_a_band_about_each_curve(predictions: Predictions) -> None:
@@ -75,9 +79,28 @@ def test_risk_figure_has_a_band_about_each_curve(predictions: Predictions) -> No
 
 def test_category_and_time_figures_show_intervals_and_leave_gaps() -> None:
     estimates = [Estimate(0.05, 0.01, 0.09, 40), Estimate.unavailable("none"), Estimate(0.1, None, None, 1)]
-    rows = figures.category_figure(dict(zip("abc", estimates, strict=True)))
+    rows = figures.category_figure({"Before": dict(zip("abc", estimates, strict=True))})
     assert list(rows.data[0].y) == ["a", "c"] and list(rows.layout.yaxis.categoryarray) == ["a", "b", "c"]
-    line = figures.time_figure(["2026-01", "2026-02", "2026-03"], estimates, "ECE").data[0]
+    months = ["2026-01", "2026-02", "2026-03"]
+    line = figures.time_figure({"Before": dict(zip(months, estimates, strict=True))}, "ECE").data[0]
     assert list(line.y) == [0.05, None, 0.1]
     assert line.error_y.array == pytest.approx((0.04, 0, 0))
     assert list(line.customdata[2]) == [0.1, 0.1, 1]
+
+
+def test_calibrators_stand_beside_each_other_each_by_its_own_limit() -> None:
+    estimates = {"a": Estimate(0.05, 0.01, 0.09, 40), "b": Estimate(0.1, 0.02, 0.2, 40)}
+    lines = {"Before": estimates, "After": {name: Estimate(0.01, 0.0, 0.02, 40) for name in estimates}}
+    limits = {"Before": {"a": 0.03, "b": 0.04}, "After": {"a": 0.05, "b": 0.06}}
+    rows, times = figures.category_figure(lines, limits), figures.time_figure(lines, "ECE", limits)
+    for figure, told in ((rows, "x"), (times, "y")):
+        assert figure.layout.scattermode == "group" and figure.layout.showlegend
+        assert [trace.offsetgroup for trace in figure.data] == ["Before", "After"] * 2
+        assert [list(trace[told]) for trace in figure.data] == [
+            [0.05, 0.1],
+            [0.01, 0.01],
+            [0.03, 0.04],
+            [0.05, 0.06],
+        ]
+        assert [trace.showlegend for trace in figure.data[2:]] == [True, False]
+    assert {trace.orientation for trace in rows.data} == {"h"}

@@ -20,9 +20,9 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 CATEGORIES = ("math", "coding")
 
 
-def judged(bench: Workbench, n: int = 600, start: int = 0) -> None:
+def judged(bench: Workbench, n: int = 600, start: int = 0, campaign_id: str | None = None) -> None:
     """Pairs of a prompt each, numbered from ``start``; a is the better answer of the even ones, and two people say so of
-    most, over six weeks."""
+    most, over six weeks, in a campaign (None: the first)."""
     r = np.random.default_rng(start)
     rows = []
     for i in range(start, start + n):
@@ -40,7 +40,8 @@ def judged(bench: Workbench, n: int = 600, start: int = 0) -> None:
                 }
             )
     parsed = read_judgements(list(enumerate(rows, start=1)))
-    pairs.add_judged(bench.store, bench.desks, parsed, campaigns.first(bench.store).id, "test", source="test")
+    here = campaign_id or campaigns.first(bench.store).id
+    pairs.add_judged(bench.store, bench.desks, parsed, here, "test", source="test")
 
 
 def version(
