@@ -79,10 +79,12 @@ def outcome(model: Model, who: Identity) -> None:
         if status.state != "done" or is_under_way(job, status):
             jobs([(job, status)], who)
         elif made := next((one for one in read(models.listed, model.name) if one.job_id == job.id), None):
-            reason = made.figures.get("calibrator", {}).get("reason", "")
+            kept = made.figures["calibrator"]["name"]
+            how = "without a calibrator" if kept == "identity" else f"with {kept} calibration"
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(
-                    f":green-badge[:material/check: Calibrated anew] It is **{plain(called(made))}** now, in {made.status}. {plain(reason)}"
+                    f":green-badge[:material/check: Calibrated anew] It is **{plain(called(made))}** now, {how}, in {made.status}.",
+                    width="content",
                 )
                 st.button("Look at it", type="tertiary", icon=":material/arrow_forward:", on_click=_look, args=(made,))  # fmt: skip
 

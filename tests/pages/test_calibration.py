@@ -345,7 +345,7 @@ def test_a_lead_calibrates_a_version_anew_and_looks_at_what_came_of_it(loud: Wor
     at.run()
     anew, _ = models.listed(loud.store)
     assert (anew.version, anew.parent_id) == ("1.1.0", first.id)
-    assert "It is **votes 1.1.0** now, in testing. Temperature calibration gains" in shown(at).replace(
+    assert "It is **votes 1.1.0** now, with temperature calibration, in testing." in shown(at).replace(
         "\\", ""
     )
     next(one for one in at.button if one.label == "Look at it").click().run()
