@@ -104,23 +104,23 @@ def kappa_matrix(kappas: KappaTable, raters: Sequence[str], judged: IntArray, li
 
 def row_figure(names: Sequence[str]) -> go.Figure:
     """An empty figure with a row for each name, the first on top."""
-    figure = go.Figure()
-    figure.update_layout(
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        height=90 + 36 * len(names),
-        margin={"l": 0, "r": 10, "t": 30, "b": 0},
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+    return go.Figure(
+        layout={
+            "paper_bgcolor": CLEAR,
+            "plot_bgcolor": CLEAR,
+            "height": 90 + 36 * len(names),
+            "margin": {"l": 0, "r": 10, "t": 30, "b": 0},
+            "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+            "xaxis": {"zeroline": False, "gridcolor": "rgba(128,128,128,0.25)", "tickformat": ".1f"},
+            "yaxis": {
+                "type": "category",
+                "categoryorder": "array",
+                "categoryarray": list(names),
+                "range": [len(names) - 0.5, -0.5],
+                "automargin": True,
+            },
+        }
     )
-    figure.update_xaxes(zeroline=False, gridcolor="rgba(128,128,128,0.25)", tickformat=".1f")
-    figure.update_yaxes(
-        type="category",
-        categoryorder="array",
-        categoryarray=list(names),
-        range=[len(names) - 0.5, -0.5],
-        automargin=True,
-    )
-    return figure
 
 
 def intervals(rows: Sequence[str], estimates: Sequence[Estimate]) -> go.Scatter:

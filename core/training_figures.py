@@ -5,7 +5,6 @@ from itertools import accumulate
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from core.calibration_figures import COLOURS, FAINT
 from core.estimate import Estimate
@@ -20,6 +19,8 @@ PANELS = {
 HELD_OUT = "held_out_loss"
 HEAD = "head_rate"
 SMOOTH = 0.9
+GAP = 0.05
+"""Between panels, of the figure's width."""
 _NOISY = ("loss", "accuracy")
 
 
@@ -37,59 +38,68 @@ def training_figure(events: Sequence[Mapping[str, Any]]) -> go.Figure:
     if steps and not any("learning_rate" in step for step in steps):
         panels = {HEAD if name == "learning_rate" else name: title for name, title in PANELS.items()}
         panels[HEAD] = "Learning rate of the head"
-    figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels.values()))
+    first, second = ({"color": colour, "width": 2} for colour in COLOURS[:2])
+    drawn = []
     for panel, (name, title) in enumerate(panels.items(), start=1):
         x, y = _line(steps, name)
+        usual = {
+            "x": x,
+            "xaxis": f"x{panel}",
+            "yaxis": f"y{panel}",
+            "mode": "lines",
+            "line": first,
+            "showlegend": False,
+        }
         if name in _NOISY:
-            figure.add_scatter(
-                x=x,
-                y=y,
-                mode="lines",
-                line={"color": COLOURS[0], "width": 1},
-                opacity=0.25,
-                hoverinfo="skip",
-                showlegend=False,
-                row=1,
-                col=panel,
+            drawn.append(
+                {**usual, "y": y, "line": {**first, "width": 1}, "opacity": 0.25, "hoverinfo": "skip"}
             )
-        figure.add_scatter(
-            x=x,
-            y=_running_mean(y) if name in _NOISY else y,
-            name=title,
-            mode="lines" if len(x) > 1 else "markers",
-            line={"color": COLOURS[0], "width": 2},
-            hovertemplate="step %{x:,d}<br>%{y:.3~g}<extra></extra>",
-            showlegend=False,
-            row=1,
-            col=panel,
+        drawn.append(
+            {
+                **usual,
+                "y": _running_mean(y) if name in _NOISY else y,
+                "name": title,
+                "mode": "lines" if len(x) > 1 else "markers",
+                "hovertemplate": "step %{x:,d}<br>%{y:.3~g}<extra></extra>",
+            }
         )
     x, y = _line(events, HELD_OUT)
     if x:
-        figure.add_scatter(
-            x=x,
-            y=y,
-            name="held out, after an epoch",
-            mode="lines+markers",
-            line={"color": COLOURS[1], "width": 1.5},
-            marker={"size": 8},
-            hovertemplate="held out, step %{x:,d}<br>%{y:.3f}<extra></extra>",
-            row=1,
-            col=1,
+        drawn.append(
+            {
+                "x": x,
+                "y": y,
+                "name": "held out, after an epoch",
+                "mode": "lines+markers",
+                "line": {**second, "width": 1.5},
+                "marker": {"size": 8},
+                "hovertemplate": "held out, step %{x:,d}<br>%{y:.3f}<extra></extra>",
+            }
         )
-    figure.update_layout(
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        height=250,
-        margin={"l": 0, "r": 10, "t": 30, "b": 0},
-        legend={"orientation": "h", "y": -0.3, "x": 0, "xanchor": "left", "yanchor": "top"},
-    )
-    figure.update_annotations(font={"size": 13})
-    figure.update_xaxes(
-        title="Step", zeroline=False, gridcolor=FAINT, tickformat=",d", nticks=5, rangemode="tozero"
-    )
-    figure.update_yaxes(zeroline=False, gridcolor=FAINT, automargin=True, nticks=5)
-    figure.update_yaxes(exponentformat="e", row=1, col=3)
-    return figure.update_yaxes(rangemode="tozero", row=1, col=4)
+    return go.Figure(drawn, _panels(list(panels.values())))
+
+
+def _panels(titles: Sequence[str]) -> dict[str, Any]:
+    """A layout of panels beside each other, of which the third may have small numbers and the last starts at zero."""
+    layout: dict[str, Any] = {
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "height": 250,
+        "margin": {"l": 0, "r": 10, "t": 30, "b": 0},
+        "legend": {"orientation": "h", "y": -0.3, "x": 0, "xanchor": "left", "yanchor": "top"},
+        "annotations": [],
+    }
+    width = (1 - GAP * (len(titles) - 1)) / len(titles)
+    common = {"zeroline": False, "gridcolor": FAINT, "nticks": 5}
+    for panel, title in enumerate(titles, start=1):
+        left = (width + GAP) * (panel - 1)
+        ends = {3: {"exponentformat": "e"}, 4: {"rangemode": "tozero"}}.get(panel, {})
+        layout[f"xaxis{panel}"] = {**common, "title": {"text": "Step"}, "tickformat": ",d", "rangemode": "tozero",
+                                   "domain": [left, left + width], "anchor": f"y{panel}"}  # fmt: skip
+        layout[f"yaxis{panel}"] = {**common, **ends, "automargin": True, "anchor": f"x{panel}"}
+        layout["annotations"].append({"text": title, "x": left + width / 2, "y": 1, "xref": "paper", "yref": "paper",
+                                      "xanchor": "center", "yanchor": "bottom", "showarrow": False, "font": {"size": 13}})  # fmt: skip
+    return layout
 
 
 def form_figure(accuracies: Mapping[str, Estimate]) -> go.Figure:

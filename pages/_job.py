@@ -21,7 +21,7 @@ Listed = Sequence[tuple[JobRow, Status]]
 SHOWN = 8
 POLL_SECONDS = 1.0
 LOG_BYTES = 20_000
-POLLING = ("annotate", "generate", "train", "job_queue", "drift")
+POLLING = ("annotate", "generate", "train", "job_queue", "drift", "predict", "calibration")
 """Pages with a fragment of their own that polls: a second one would be in its way."""
 BADGES = {
     "queued": (":material/schedule:", "gray"),
@@ -72,8 +72,7 @@ def is_under_way(job: JobRow, status: Status) -> bool:
 
 def of_campaign(campaign_id: str) -> Listed:
     """The campaign's latest generations."""
-    found = ingest.listed(workbench(), 50, ["generate-pairs"])
-    return [one for one in found if one[0].campaign_id == campaign_id][:SHOWN]
+    return ingest.listed(workbench(), SHOWN, ["generate-pairs"], campaign_id)
 
 
 def tell_of_ends(who: Identity) -> bool:

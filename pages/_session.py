@@ -96,26 +96,19 @@ def campaign() -> CampaignRow:
     return next((c for c in found if c.id == st.session_state.get("campaign")), found[0])
 
 
-def only_campaign(key: str) -> str | None:
-    """The id of the sidebar's campaign while the page is narrowed to it by a toggle; None for all."""
-    help = f"Only what belongs to {campaign().name}, the campaign chosen in the sidebar."
-    narrowed = st.toggle("Only this campaign", key=key, persist_state="session", help=help)
-    return campaign().id if narrowed else None
-
-
 def choose_campaign(campaign_id: str) -> None:
     """Narrow the pages to a campaign; for callbacks, since the sidebar has drawn its choice by the time a page runs."""
     st.session_state["campaign"] = campaign_id
 
 
-def narrow(what: str) -> None:
+def campaign_switch(what: str) -> None:
     """A switch that narrows a page about the whole project to ``what`` of the campaign chosen in the sidebar, and every such page with it."""
     st.toggle("Only this campaign", key=_NARROWED, persist_state="session", width="content",
               help=f"{what} of the campaign that is chosen in the sidebar.")  # fmt: skip
 
 
 def only_campaign() -> str | None:
-    """The id of the sidebar's campaign while ``narrow`` is on; None for all."""
+    """The id of the sidebar's campaign while ``campaign_switch`` is on; None for all."""
     return campaign().id if st.session_state.get(_NARROWED) else None
 
 

@@ -5,7 +5,7 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from pages._session import narrow, only_campaign, require
+from pages._session import campaign_switch, only_campaign, require
 from storage import audits
 from storage.audits import Filter
 from storage.store import Store
@@ -42,7 +42,7 @@ require("lead")
 store = workbench().store
 with st.container(horizontal=True, vertical_alignment="center"):
     st.title("Audit", anchor=False)
-    narrow("What was done to records")
+    campaign_switch("What was done to records")
     download = st.empty()
 chosen = wanted(store)
 key = f"page of {chosen}"

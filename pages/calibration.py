@@ -14,7 +14,7 @@ from pages._predicted import called
 from pages._reliability import counted, diagram
 from pages._report import plain
 from pages._report_file import model_report
-from pages._session import campaign, only_campaign, read, require
+from pages._session import campaign, campaign_switch, only_campaign, read, require
 from storage import models
 from storage.models import Model
 
@@ -87,8 +87,8 @@ def narrow(listed: list[Model]) -> tuple[Model, Ground]:
     which = right.selectbox("Pairs", list(sources), key=f"calibration pairs {chosen}", format_func=sources.__getitem__, **KEPT,
                             help="The model has learnt from none of these, nor was its calibrator fitted to them.")  # fmt: skip
     with last:
-        here = only_campaign("calibration here")
-    return versions[chosen], Ground(chosen, which, here)
+        campaign_switch("Pairs")
+    return versions[chosen], Ground(chosen, which, only_campaign())
 
 
 def standing(model: Model) -> str:

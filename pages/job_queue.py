@@ -4,7 +4,7 @@ import streamlit as st
 
 from jobs import ingest
 from pages._job import KINDS, Listed, card, live
-from pages._session import allowed, narrow, only_campaign, read, require
+from pages._session import allowed, campaign_switch, only_campaign, read, require
 from storage import jobs as job_rows
 from storage.workbench import workbench
 
@@ -39,7 +39,7 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.pills("Kinds", KINDS, selection_mode="multi", key="jobs kinds", format_func=KINDS.__getitem__,
                  label_visibility="collapsed")  # fmt: skip
-        narrow("Jobs")
+        campaign_switch("Jobs")
         st.caption(slots(), text_alignment="right")
     found = listed()
     if not found:

@@ -10,7 +10,7 @@ from pages._model_evolution import evolution
 from pages._model_lineage import history, lineage
 from pages._model_production import in_production
 from pages._model_versions import no_model, versions
-from pages._session import narrow, only_campaign, read, require
+from pages._session import campaign_switch, only_campaign, read, require
 from storage import models
 
 VIEWS: dict[str, Any] = {
@@ -34,7 +34,7 @@ def main() -> None:
     found = read(models.listed, archived=True, campaign_id=only_campaign())
     names = list(dict.fromkeys(model.name for model in found))
     with head:
-        narrow("Versions that learnt from pairs")
+        campaign_switch("Versions that learnt from pairs")
         if not names:
             st.info("No version has learnt from this campaign alone.", icon=":material/filter_alt:")
             return

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.roles import Identity
 from pages._prompts_add import add_one, all_categories, one, upload
-from pages._session import narrow, only_campaign, read, require
+from pages._session import campaign_switch, only_campaign, read, require
 from storage import prompts
 from storage.tables import PromptRow
 from storage.workbench import workbench
@@ -28,7 +28,7 @@ def main() -> None:
         )  # fmt: skip
     if view == "Browse":
         with head:
-            narrow("Prompts with a pair")
+            campaign_switch("Prompts with a pair")
     {"Browse": browse, "Add one": add_one, "Upload": upload}[view](who)
 
 

@@ -272,7 +272,7 @@ def test_the_page_and_its_report_are_narrowed_to_the_campaign_of_the_sidebar(ben
     table = models.predictions(bench.store, model.id, ("test",))
     there = [row for row in table.to_pylist() if row["campaign_id"] == other.id]
     assert 0 < len(there) < len(table)
-    at = opened("Figures", campaign=other.id, **{"calibration here": True})
+    at = opened("Figures", campaign=other.id, **{"only this campaign": True})
     assert f"Only {len(there)} held-out pairs of this campaign" in at.warning[0].value
     figures = at.dataframe[0].value.set_index("Figure")
     p = np.array([row["probability"] for row in there])
@@ -290,7 +290,7 @@ def test_the_page_and_its_report_are_narrowed_to_the_campaign_of_the_sidebar(ben
         f"None of the {len(table)} pairs" in at.info[0].value
         and "Turn off “Only this campaign”" in at.info[0].value
     )
-    at.toggle(key="calibration here").set_value(False).run()
+    at.toggle(key="only this campaign").set_value(False).run()
     assert at.dataframe[0].value.set_index("Figure").loc["Log loss", "n"] == len(table)
 
 
