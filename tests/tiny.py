@@ -45,3 +45,14 @@ def write_encoder(folder: Path, words: Sequence[str] = WORDS, layers: int = 3) -
     config = BertConfig(num_hidden_layers=layers, vocab_size=40, max_position_embeddings=64, **size)
     BertModel(config).save_pretrained(folder)
     return folder
+
+
+def spoil(encoder: Path) -> None:
+    """Have the weights of a layer be no numbers."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(encoder / "model.safetensors")
+    name = next(one for one in weights if one.endswith("layer.0.output.dense.weight"))
+    spoilt = {**weights, name: np.full_like(weights[name], np.nan)}
+    save_file(spoilt, encoder / "model.safetensors", {"format": "pt"})

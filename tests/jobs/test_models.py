@@ -11,6 +11,7 @@ from core.labels import Policy
 from core.rewards.base import describe
 from jobs import ingest, models, train_reward
 from jobs.protocol import metrics
+from providers.encoder import encoder
 from storage import jobs as job_rows
 from storage import learning
 from storage import models as registry
@@ -18,6 +19,7 @@ from storage.simulated import load_sample
 from storage.tables import JobRow
 from storage.workbench import Workbench
 from tests.jobs.benches import ended, steps, until
+from tests.jobs.training import widened
 
 SIMULATED = Policy(simulated=True)
 
@@ -131,8 +133,8 @@ def test_an_evaluation_is_a_probe_of_its_model_once(jobs_bench: Workbench, froze
     assert counts(bench) == {"model": 1, "model_event": 1, "prediction": 2 * len(frozen), "probe": 1}
 
 
-def test_a_reward_model_from_the_sample_project(bench: Workbench) -> None:
-    """The real worker, from the frozen annotations to the registry."""
+def test_a_reward_model_from_the_sample_project(bench: Workbench, tmp_path: Path) -> None:
+    """The real worker, from the frozen annotations to the registry, which no model of another embedding's size enters."""
     load_sample(bench.store, bench.desks, "test")
     table = learning.freeze(bench.store, policy=SIMULATED).table
     write = models.training(table, "helpful")
@@ -147,4 +149,14 @@ def test_a_reward_model_from_the_sample_project(bench: Workbench) -> None:
     assert set(found["pair_id"].to_pylist()) == set(table["pair_id"].to_pylist())
     assert found["now"].to_pylist() == found["target"].to_pylist()
     assert metrics(ingest.run_of(bench, job))
+
+    before, wide = counts(bench), tmp_path / "wide"
+    cache = train_reward.cache_dir(bench.settings)
+    widened(models.directory(bench, model), lambda name: encoder(name, cache)).save(wide)
+    told = {"model": str(wide), "ties": "half", "criterion": None}
+    job = ingest.start(bench, "calibrate", "wide", "ann", None, told, write)
+    row, status = ended(bench, job)
+    assert row.state == "failed" and status.reason is not None and counts(bench) == before
+    assert "gives vectors of 384 numbers, but the reward was trained on vectors of 385: use" in status.reason
+    assert status.reason in ingest.run_of(bench, job).log()
     assert not Path("data").exists() or not (Path("data") / "runs" / job.id).exists()

@@ -5,25 +5,25 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from core.labels import Policy
 from core.rewards.base import RewardError, describe
 from jobs import ingest, inputs, learning, models, train_reward
 from jobs.inputs import told
-from jobs.protocol import Run, read_lines
+from jobs.protocol import Row, Run, read_lines
 from jobs.train_reward import ALL, arguments
 from storage import models as registry
 from storage.simulated import load_sample
 from storage.workbench import Workbench
 from tests.jobs.benches import ended, until
 from tests.pages.registered import judged, version
-from tests.tiny import write_encoder
+from tests.tiny import spoil, write_encoder
 
-Rows = list[dict[str, Any]]
-QUICK: dict[str, Any] = {"method": "transformer", "epochs": 2, "tokens": 16}
+Rows = list[Row]
+QUICK: Row = {"method": "transformer", "epochs": 2, "tokens": 16}
+PLAIN: Row = {**QUICK, "recipe": "plain"}
+TRL: Row = {**QUICK, "method": "trl"}
 
 
 def trained(bench: Workbench, **settings: Any) -> tuple[Run, Rows, registry.Model]:
@@ -88,7 +88,7 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(
     """Killed in its second fit; before it is started again a byte of the checkpoint is changed, and changed back."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     load_sample(bench.store, bench.desks, "test")
-    chosen: dict[str, Any] = {**QUICK, "epochs": 12, "trained": 1, "batch": 8, "patience": 12}
+    chosen = {**QUICK, "epochs": 12, "trained": 1, "batch": 8, "patience": 12}
     simulated, encoder = Policy(simulated=True), str(write_encoder(tmp_path / "encoder"))
     job = learning.start_training(bench, "x", "ann", policy=simulated, model=encoder, **chosen)
     run = ingest.run_of(bench, job)
@@ -138,17 +138,36 @@ def test_a_training_that_is_killed_goes_on_and_ends_as_one_that_was_not(
     assert predictions[0].read_bytes() == predictions[1].read_bytes()
 
 
-def test_a_loss_that_is_not_a_number_fails_the_job(bench: Workbench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [PLAIN, TRL])
+def test_a_loss_that_is_not_a_number_fails_the_job(bench: Workbench, tmp_path: Path, settings: Row) -> None:
     load_sample(bench.store, bench.desks, "test")
-    weights = write_encoder(tmp_path / "encoder") / "model.safetensors"
-    tensors = load_file(weights)
-    name = next(one for one in tensors if one.endswith("layer.0.output.dense.weight"))
-    save_file({**tensors, name: np.full_like(tensors[name], np.nan)}, weights, {"format": "pt"})
-    chosen: dict[str, Any] = {**QUICK, "recipe": "plain", "model": str(weights.parent)}
+    spoil(encoder := write_encoder(tmp_path / "encoder"))
+    chosen = {**settings, "model": str(encoder)}
     job = learning.start_training(bench, "x", "ann", policy=Policy(simulated=True), **chosen)
     row, status = ended(bench, job, seconds=300)
     assert row.state == "failed" and status.reason is not None and not registry.listed(bench.store)
     assert "The loss at step 1 is not a number: train again with a smaller learning rate" in status.reason
+    run = ingest.run_of(bench, job)
+    assert status.reason in run.log() and not [*run.artifacts.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("settings", "files"), [({**PLAIN, "patience": 1000}, {".json", ".safetensors"}), (TRL, set())]
+)
+def test_a_training_that_is_cancelled_keeps_its_last_checkpoint_and_leaves_no_model(
+    bench: Workbench, tmp_path: Path, settings: Row, files: set[str]
+) -> None:
+    """TRL's checkpoints would hold pickles, so none is written."""
+    load_sample(bench.store, bench.desks, "test")
+    chosen = {**settings, "epochs": 1000, "model": str(write_encoder(tmp_path / "encoder"))}
+    job = learning.start_training(bench, "x", "ann", policy=Policy(simulated=True), **chosen)
+    run = ingest.run_of(bench, job)
+    until(lambda: any(event.get("epoch", 0) > 2 for event in read_lines(run.events_file)) or run.result())
+    assert ingest.cancel(bench, job, "ann")
+    row, status = ended(bench, job)
+    assert (row.state, status.reason) == ("cancelled", "It was asked to stop."), run.log()
+    assert {path.suffix for path in run.path.glob("checkpoints/first/checkpoint-*/*")} == files
+    assert not registry.listed(bench.store) and not [*run.artifacts.iterdir()]
 
 
 def test_only_a_transformer_is_trained_on_from(bench: Workbench) -> None:

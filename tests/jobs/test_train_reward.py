@@ -4,13 +4,14 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ import pytest
 import yaml
 
 from core.preferences import Rating
-from core.rewards.base import describe, load, mark
+from core.rewards.base import MODEL_FILE, VotePredictor, describe, load, mark
+from core.rewards.sbert import SbertReward
 from jobs.__main__ import main
 from jobs.protocol import Run, read_lines
 from providers.encoder import encoder
@@ -411,13 +413,17 @@ IDENTICAL = [{**row, "rejected": row["chosen"]} for row in some_pairs(60)]
         (some_pairs(60), ["--criterion", "truth"], "there are 0 of the criterion truth"),
         (some_pairs(60), ["--model", "no/such-model"], "There is no encoder no/such-model"),
         (some_pairs(60), ["--model", "tests"], "has no weights"),
+        (some_pairs(60), ["--model", "{pickle}"], "has weights as a pickle only, which is refused"),
     ],
 )
 def test_what_cannot_be_trained_fails_with_the_reason_and_leaves_no_model(
     shell: Shell, tmp_path: Path, rows: Rows, options: list[str], reason: str
 ) -> None:
     file, output = write(tmp_path / "x.jsonl", rows), tmp_path / "out"
-    code, out = shell.run_here("train-reward", "--data", file, "--output", output, *options)
+    (pickle := tmp_path / "pickle").mkdir()
+    (pickle / "pytorch_model.bin").write_bytes(b"\x80\x04")
+    told = [option.format(pickle=pickle) for option in options]
+    code, out = shell.run_here("train-reward", "--data", file, "--output", output, *told)
     assert code == 1
     found = result(output)
     assert found["status"] == "failed" and "Traceback" not in out
@@ -472,24 +478,40 @@ def test_texts_beyond_the_model_are_counted(shell: Shell, tmp_path: Path) -> Non
     assert result(tmp_path / "out")["details"]["cut"] == 1
 
 
-@pytest.mark.parametrize("damage", ["pickle", "flipped", "none"])
+def pickled(model: Path) -> None:
+    (model / "pytorch_model.bin").write_bytes(b"\x80\x04")
+
+
+def flipped(model: Path) -> None:
+    weights = bytearray((model / "weights.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (model / "weights.safetensors").write_bytes(weights)
+
+
+def not_a_number(model: Path) -> None:
+    reward = load(model, encoder).model
+    assert isinstance(reward, SbertReward)
+    VotePredictor(replace(reward, embedding=reward.embedding * np.nan)).save(model)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (pickled, "a pickle"),
+        (flipped, "SHA-256 differs"),
+        (not_a_number, "has a weight that is not a number"),
+        (lambda model: (model / "weights.safetensors").unlink(), "lacks weights.safetensors"),
+        (lambda model: (model / MODEL_FILE).unlink(), "holds no reward model"),
+    ],
+)
 def test_a_model_that_cannot_be_trusted_is_refused(
-    shell: Shell, trained: Path, tmp_path: Path, damage: str
+    shell: Shell, trained: Path, tmp_path: Path, damage: Callable[[Path], object], says: str
 ) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    if damage != "none":
-        for path in (trained / "artifacts" / "model").iterdir():
-            (folder / path.name).write_bytes(path.read_bytes())
-    if damage == "pickle":
-        (folder / "pytorch_model.bin").write_bytes(b"\x80\x04")
-    if damage == "flipped":
-        weights = bytearray((folder / "weights.safetensors").read_bytes())
-        weights[-1] ^= 1
-        (folder / "weights.safetensors").write_bytes(weights)
+    model = tmp_path / "model"
+    shutil.copytree(trained / "artifacts" / "model", model)
+    damage(model)
     file = write(tmp_path / "x.jsonl", some_pairs(5))
-    code, out = shell.run_here("evaluate", "--model", folder, "--data", file, "--output", tmp_path / "out")
-    says = {"pickle": "a pickle", "flipped": "SHA-256 differs", "none": "holds no reward model"}[damage]
+    code, out = shell.run_here("evaluate", "--model", model, "--data", file, "--output", tmp_path / "out")
     assert code == 1 and says in result(tmp_path / "out")["reason"] and says in out
 
 

@@ -1,6 +1,7 @@
 """What a training leaves behind, without the training; apart from the worker, which starts faster without these imports."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pyarrow.parquet as pq
 
 from core.calibrators import Identity
 from core.ratings import FloatArray
-from core.rewards.base import VotePredictor
+from core.rewards.base import Encoders, VotePredictor, load
+from core.rewards.sbert import SbertReward
 from jobs.protocol import Run
 
 
@@ -38,3 +40,11 @@ def train(run: Run, how: str) -> None:
     VotePredictor(Idle(), Identity()).save(model)
     if how == "a flipped byte":
         (model / "model.safetensors").write_bytes(bytes(999) + b"1")
+
+
+def widened(folder: Path, encoder: Encoders) -> VotePredictor:
+    """The model in a folder, with weights for vectors of one number more than its encoder gives."""
+    predictor = load(folder, encoder)
+    assert isinstance(predictor.model, SbertReward)
+    weights = np.append(predictor.model.embedding, 1.0)
+    return replace(predictor, model=replace(predictor.model, embedding=weights))

@@ -1,5 +1,6 @@
 """The Predict page: ranking with and without a model, probes of a real one, and its errors as a retraining set."""
 
+import hashlib
 import json
 import shutil
 import time
@@ -14,16 +15,19 @@ from streamlit.testing.v1 import AppTest
 from core.importing import read_judgements
 from core.judging import Verdict
 from core.labels import Policy
+from core.rewards.base import MODEL_FILE
 from core.roles import Role
 from jobs import ingest, learning
 from jobs import models as job_models
 from jobs.resident import scorer
+from providers.encoder import encoder
 from storage import campaigns, models, pairs, people
 from storage.models import Model
 from storage.overview import learning as learnt
 from storage.simulated import load_sample
-from storage.tables import CampaignRow
+from storage.tables import CampaignRow, ModelRow
 from storage.workbench import Workbench, close, workbench
+from tests.jobs.training import widened
 
 Visit = Callable[..., AppTest]
 PROMPT = "Why is the sky blue?"
@@ -181,15 +185,38 @@ def test_a_pair_of_the_campaign_is_taken_as_it_is(trained: Workbench, visit: Vis
     assert any("No pair of this campaign matches" in text.value for text in app.caption)
 
 
-def test_a_damaged_model_falls_back_and_says_what_is_wrong(trained: Workbench, visit: Visit) -> None:
-    model = job_models.deploy(trained, the_model(trained).id, "test")
-    (weights,) = job_models.directory(trained, model).glob("*.safetensors")
+def flipped(bench: Workbench, model: Model) -> None:
+    (weights,) = job_models.directory(bench, model).glob("*.safetensors")
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
+
+
+def wide(bench: Workbench, model: Model) -> None:
+    """As if it had been registered so."""
+    home = job_models.directory(bench, model)
+    widened(home, encoder).save(home)
+    with bench.store.writing() as session:
+        session.get_one(ModelRow, model.id).checksum = hashlib.sha256(
+            (home / MODEL_FILE).read_bytes()
+        ).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (flipped, "its SHA-256 differs"),
+        (wide, "vectors of 384 numbers, but the reward was trained on vectors of 385"),
+    ],
+)
+def test_a_damaged_model_falls_back_and_says_what_is_wrong(
+    trained: Workbench, visit: Visit, damage: Callable[[Workbench, Model], None], says: str
+) -> None:
+    model = job_models.deploy(trained, the_model(trained).id, "test")
+    damage(trained, model)
     app = typed(visit("predict"), ANSWERS)
     assert order(app) == [1, 2, 3]
-    assert "its SHA-256 differs" in warnings(app)
+    assert says in warnings(app)
 
 
 def test_a_file_of_answers_comes_back_ranked(trained: Workbench, visit: Visit) -> None:

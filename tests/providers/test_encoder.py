@@ -16,6 +16,7 @@ import pytest
 from core.rewards.base import RewardError
 from providers import encoder as module
 from providers.encoder import DEFAULT, Encoder, encoder
+from tests.tiny import spoil, write_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ["A cat sat on the mat.", "Reward models score answers.", "", "x" * 30 + " ünï \u2028 🙂"]
@@ -212,3 +213,11 @@ def test_what_is_no_encoder_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(RewardError, match="cannot be loaded"):
         encoder(str(tmp_path)).embed(["x"])
+
+
+def test_a_vector_that_is_not_of_numbers_is_an_error_and_not_kept(tmp_path: Path) -> None:
+    spoil(folder := write_encoder(tmp_path / "spoilt"))
+    spoilt = encoder(str(folder), tmp_path / "embeddings")
+    with pytest.raises(RewardError, match="gave a vector that is not of numbers: check its weights"):
+        spoilt.embed(["good"])
+    assert spoilt._cache is not None and not spoilt._cache.get({spoilt._key("good"): "good"})
