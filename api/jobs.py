@@ -1,4 +1,4 @@
-"""Jobs: trainings, calibrations and evaluations started, watched and stopped; generations are seen here too."""
+"""Jobs: trainings, calibrations and evaluations started, watched, stopped and resumed; generations are seen here too."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -229,6 +229,19 @@ def cancel_job(job_id: Name, lead: Lead) -> ListedJob:
     bench, job = workbench(), _job(job_id)
     if not ingest.cancel(bench, job, lead.id):
         raise HTTPException(409, f"Job {job.id} has ended, or was asked to stop before.")
+    return ListedJob.of(job, ingest.status(bench, job))
+
+
+@router.post("/jobs/{job_id}/resume", responses=problems(404, 409))
+def resume_job(job_id: Name, lead: Lead) -> ListedJob:
+    """Have a job go on where it stopped that failed, was cancelled or left items undone. 409 where it is under way, or has
+    nothing left to do."""
+    bench, job = workbench(), _job(job_id)
+    try:
+        ingest.resume(bench, job, lead.id)
+    except JobError as error:
+        raise HTTPException(409, str(error)) from None
+    job = _job(job_id)
     return ListedJob.of(job, ingest.status(bench, job))
 
 

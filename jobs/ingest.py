@@ -125,10 +125,20 @@ def cancel(bench: Workbench, job: JobRow, actor: str) -> bool:
     return stopped
 
 
+def can_go_on(run: Run, status: Status) -> bool:
+    """Whether the job failed, was cancelled or left items undone, and its run directory is there."""
+    undone = status.state in ("failed", "cancelled") or (status.state == "done" and status.failed > 0)
+    return undone and run.job_file.exists()
+
+
 def resume(bench: Workbench, job: JobRow, actor: str) -> None:
-    """Queue a job again that failed or was cancelled; it goes on where it stopped. Raises JobError if it has not ended."""
+    """Queue a job again that can go on; it does so where it stopped. Raises JobError where it cannot."""
+    run = run_of(bench, job)
     with _taking:
-        _launcher(bench).queue_again(run_of(bench, job))
+        if not can_go_on(run, now := status(bench, job)):
+            gone = "" if run.job_file.exists() else " and its run directory is gone"
+            raise JobError(f"Job {job.id} is {now.state}{gone}.")
+        _launcher(bench).queue_again(run)
         job_rows.resumed(bench.store, job.id, actor)
     fill_slots(bench)
 

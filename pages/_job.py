@@ -179,7 +179,7 @@ def _actions(job: JobRow, status: Status, run: Run, who: Identity) -> None:
         asked = bool(run.asked_to_stop())
         st.button("Stopping…" if asked else "Cancel", key=f"cancel {job.id}", disabled=asked, on_click=ingest.cancel,
                   args=(workbench(), job, who.id), help="What it has done so far is kept.")  # fmt: skip
-    elif run.job_file.exists() and (status.state != "done" or status.failed):
+    elif ingest.can_go_on(run, status):
         label = "Try the failed ones again" if status.state == "done" else "Go on"
         st.button(label, key=f"resume {job.id}", on_click=_go_on, args=(job, who.id),
                   help="What is done is not done again.")  # fmt: skip

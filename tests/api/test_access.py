@@ -54,6 +54,7 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, object]]] = {
     ("GET", "/jobs/{job_id}"): ("researcher", {}),
     ("GET", "/jobs/{job_id}/log"): ("researcher", {}),
     ("POST", "/jobs/{job_id}/cancel"): ("lead", {}),
+    ("POST", "/jobs/{job_id}/resume"): ("lead", {}),
     ("GET", "/models"): ("researcher", {}),
     ("GET", "/models/{model_id}"): ("researcher", {}),
     ("GET", "/models/{model_id}/report"): ("researcher", {}),

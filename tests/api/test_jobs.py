@@ -44,7 +44,13 @@ def test_jobs_by_kind_state_and_page(learned: Learned, asking: httpx.Client) -> 
     assert asking.get("/jobs", params={"state": "lost"}).status_code == 422
 
 
-def test_a_job_that_waits_and_is_cancelled(asking: httpx.Client) -> None:
+def refused(asking: httpx.Client, job: dict[str, Any], action: str) -> str:
+    answer = asking.post(f"/jobs/{job['id']}/{action}")
+    assert answer.status_code == 409
+    return str(answer.json()["detail"])
+
+
+def test_a_job_that_waits_is_cancelled_and_goes_on(asking: httpx.Client) -> None:
     body = {"kind": "train-reward", "name": "again", "policy": SIMULATED, "time_limit": 600}
     first, second = (asking.post("/jobs", json={**body, "priority": n}).json() for n in (1, 0))
     assert (first["priority"], first["time_limit"]) == (1, 600)
@@ -54,10 +60,18 @@ def test_a_job_that_waits_and_is_cancelled(asking: httpx.Client) -> None:
         assert asking.post(f"/jobs/{job['id']}/cancel").status_code == 200
         told = ended(asking, job["id"])
         assert (told["state"], told["model_id"]) == ("cancelled", None) and told["reason"]
-        answer = asking.post(f"/jobs/{job['id']}/cancel")
-        assert answer.status_code == 409 and "has ended" in answer.json()["detail"]
+        assert "has ended" in refused(asking, job, "cancel")
     assert second["id"] in [job["id"] for job in asking.get("/jobs?state=cancelled").json()["items"]]
     assert asking.get("/models?name=again").json()["total"] == 0
+
+    resumed = asking.post(f"/jobs/{second['id']}/resume")
+    assert resumed.status_code == 200
+    assert resumed.json()["state"] in ("queued", "running") and resumed.json()["ended_at"] is None
+    assert refused(asking, second, "resume").startswith(f"Job {second['id']} is ")
+    told = ended(asking, second["id"])
+    assert told["state"] == "done" and asking.get("/models?name=again").json()["total"] == 1
+    assert refused(asking, second, "resume") == f"Job {second['id']} is done."
+    asking.post(f"/models/{told['model_id']}/archive").raise_for_status()
 
 
 def test_an_encoder_there_is_not_fails_the_job_with_the_reason(asking: httpx.Client) -> None:
@@ -150,6 +164,6 @@ def test_nothing_new_to_judge_a_model_on(learned: Learned, asking: httpx.Client)
 
 
 def test_there_is_no_such_job(client: httpx.Client) -> None:
-    for method, path in (("GET", ""), ("GET", "/log"), ("POST", "/cancel")):
+    for method, path in (("GET", ""), ("GET", "/log"), ("POST", "/cancel"), ("POST", "/resume")):
         answer = client.request(method, f"/jobs/job_none{path}")
         assert answer.status_code == 404 and answer.json() == {"detail": "There is no job 'job_none'."}

@@ -14,7 +14,7 @@ import pytest
 
 from core.settings import load
 from jobs import ingest
-from jobs.protocol import Run, metrics
+from jobs.protocol import JobError, Run, metrics
 from storage import jobs as job_rows
 from storage.store import Store
 from storage.tables import JobRow
@@ -341,3 +341,5 @@ def test_run_directories_deleted_by_hand(jobs_bench: Workbench) -> None:
     assert {status.reason for _, status in rows.values()} == {"Its run directory is gone."}
     until(lambda: gone(process), jobs_bench)
     assert len(ingest.listed(jobs_bench)) == 3
+    with pytest.raises(JobError, match="is failed and its run directory is gone"):
+        ingest.resume(jobs_bench, running, "ann")
