@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats import inter_rater
 from statsmodels.stats.proportion import proportion_confint
@@ -23,6 +24,8 @@ from statsmodels.stats.proportion import proportion_confint
 from core import agreement
 from core.estimate import Estimate
 from core.ratings import Ratings
+
+Rows = list[list[int | None]]
 
 
 def table(rows: Iterable[Iterable[int | None]], q: int | None = None) -> Ratings:
@@ -41,15 +44,13 @@ def spread(counts: Iterable[Iterable[int]]) -> list[list[int]]:
     return [[c for c, k in enumerate(row) for _ in range(k)] for row in counts]
 
 
-def random_table(
-    rng: np.random.Generator, units: int, raters: int, q: int, missing: float
-) -> list[list[int | None]]:
+def random_table(rng: np.random.Generator, units: int, raters: int, q: int, missing: float) -> Rows:
     truth = rng.integers(0, q, units)
     votes = np.where(rng.random((units, raters)) < 0.5, truth[:, None], rng.integers(0, q, (units, raters)))
     return [[None if rng.random() < missing else int(c) for c in row] for row in votes]
 
 
-def as_floats(rows: list[list[int | None]]) -> np.ndarray:
+def as_floats(rows: Rows) -> np.ndarray:
     return np.array([[np.nan if c is None else c for c in row] for row in rows])
 
 
@@ -164,13 +165,13 @@ def test_equals_other_libraries_on_random_tables(seed: int) -> None:
         assert mean.value is None
 
 
-ONE_CATEGORY = [(0, 0, None)] * 6 + [(0, 0, 0)] * 6
-NO_OVERLAP = [(0, None, None), (None, 1, None), (None, None, 0)] * 4
+ONE_CATEGORY: Rows = [[0, 0, None]] * 6 + [[0, 0, 0]] * 6
+NO_OVERLAP: Rows = [[0, None, None], [None, 1, None], [None, None, 0]] * 4
 
 
 @pytest.mark.parametrize("rows", [ONE_CATEGORY, NO_OVERLAP])
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_where_other_libraries_have_no_number_there_is_a_reason(rows: Any) -> None:
+def test_where_other_libraries_have_no_number_there_is_a_reason(rows: Rows) -> None:
     ratings, data = table(rows, 2), as_floats(rows)
     alpha = agreement.krippendorff_alpha(ratings)
     assert alpha.value is None and alpha.reason
@@ -186,6 +187,53 @@ def test_where_other_libraries_have_no_number_there_is_a_reason(rows: Any) -> No
         assert np.isnan(cohen_kappa_score(*complete[:, :2].T))
     for kappa in (agreement.fleiss_kappa(ratings), agreement.cohen_kappa(ratings, min_shared=2)):
         assert kappa.value is None and kappa.reason
+
+
+def gwet_by_hand(rows: Rows, q: int, weights: Iterable[complex]) -> tuple[complex, complex]:
+    """Raw agreement and AC1 of units with these weights, annotator pair by annotator pair, as Gwet (2008) defines them."""
+    agreeing = several = judged = 0j
+    share = [0j] * q
+    for row, weight in zip(rows, weights, strict=True):
+        given = [c for c in row if c is not None]
+        judged += weight * bool(given)
+        for c in given:
+            share[c] += weight / len(given)
+        if both := list(combinations(given, 2)):
+            several += weight
+            agreeing += weight * sum(x == y for x, y in both) / len(both)
+    raw = agreeing / several
+    chance = sum(s / judged * (1 - s / judged) for s in share) / (q - 1)
+    return raw, (raw - chance) / (1 - chance)
+
+
+def some_table(seed: int) -> tuple[Rows, int]:
+    """A small table and its number of categories; every third of two annotators."""
+    rng = np.random.default_rng(seed)
+    raters, q = int(rng.integers(3, 7)) if seed % 3 else 2, int(rng.integers(2, 6))
+    return random_table(rng, int(rng.integers(5, 30)), raters, q, rng.choice([0.0, 0.3, 0.6])), q
+
+
+@pytest.mark.parametrize(("rows", "q"), [*map(some_table, range(18)), (ONE_CATEGORY, 2), (ONE_CATEGORY, 5)])
+def test_gwets_ac1_and_raw_agreement_are_as_defined(rows: Rows, q: int) -> None:
+    ratings = table(rows, q)
+    found = [agreement.raw_agreement(ratings).value, agreement.gwet_ac1(ratings).value]
+    assert found == pytest.approx([value.real for value in gwet_by_hand(rows, q, [1] * len(rows))], abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_gwets_interval_is_the_infinitesimal_jackknifes(seed: int) -> None:
+    """Efron (1982), with the derivatives by a complex step. It is Gwet's where each unit has two annotators or more."""
+    rows, q = some_table(seed)
+    rows = [row for row in rows if len(row) - row.count(None) > 1]
+    n, step = len(rows), 1e-30
+    influence = [
+        gwet_by_hand(rows, q, [1 + step * 1j * (i == j) for j in range(n)])[1].imag / step * n
+        for i in range(n)
+    ]
+    half = stdtrit(n - 1, 0.975) * np.sqrt(np.square(influence).sum() / (n * (n - 1)))
+    ac1 = agreement.gwet_ac1(table(rows, q))
+    assert ac1.value is not None and half > 0.01
+    assert [ac1.low, ac1.high] == pytest.approx([max(-1, ac1.value - half), min(1, ac1.value + half)])
 
 
 def test_raw_agreement_is_the_share_of_agreeing_annotator_pairs() -> None:
@@ -258,8 +306,9 @@ def test_reasons_say_what_is_missing() -> None:
     nothing = agreement.agreement_report(Ratings.from_rows([], ("a", "b")))
     assert all(figure.value is None and figure.reason for figure in nothing.values())
     alone = agreement.agreement_report(table([[0], [1]], 2))
+    apart = agreement.agreement_report(table(NO_OVERLAP, 2))
     for name in ("raw_agreement", "cohen_kappa", "fleiss_kappa", "krippendorff_alpha", "gwet_ac1"):
-        assert alone[name].reason == "No pair has two annotators."
+        assert alone[name].reason == apart[name].reason == "No pair has two annotators."
     unanimous = agreement.agreement_report(table([[0, 0]] * 12, 2))
     assert unanimous["fleiss_kappa"].reason == "Everybody chose “0”, so agreement by chance is 1."
     assert "Everybody who shares a pair chose “0”" in (unanimous["krippendorff_alpha"].reason or "")
