@@ -121,7 +121,7 @@ def read(query: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.k
     """``query(store, *args)``, remembered for everybody until the store changes: hashable arguments; do not mutate it."""
     global _read_at
     store = workbench().store
-    at, key = (id(store), store.revision), (query, args, tuple(sorted(kwargs.items())))
+    at, key = (store, store.revision), (query, args, tuple(sorted(kwargs.items())))
     with _lock:
         if at != _read_at:
             _reads.clear()

@@ -15,16 +15,14 @@ from pages._turn import choose
 from storage import adjudication, annotations, campaigns, pairs, people
 from storage.tables import CampaignRow
 from storage.workbench import Workbench
-from tests.pages.conftest import Visit
+from tests.pages.conftest import Filled, Visit
 
 PAGE = str(Path(__file__).resolve().parents[2] / "pages" / "adjudicate.py")
 SAID = {"ann": "aab", "bob": "abb", "cat": "abx"}
 CHOICES: dict[str, Any] = {"a": "a", "b": "b", "x": "both_bad"}
 
 
-@pytest.fixture
-def campaign(bench: Workbench) -> CampaignRow:
-    """Three pairs that three people judged: they agree on the first; of the second and the third a third part differs."""
+def three_pairs(bench: Workbench) -> None:
     campaign = campaigns.first(bench.store)
     made = [
         Pair(Prompt.from_text(f"Question {i}?", "math" if i == 1 else "general"), Response(f"One {i}", "m1"), Response(f"Two {i}", "m2"))
@@ -37,7 +35,17 @@ def campaign(bench: Workbench) -> CampaignRow:
             bench.desks[campaign.id].submit(
                 people.annotator(bench.store, name).id, pair.id, verdict, datetime.now(UTC), source="person"
             )
-    return campaign
+
+
+@pytest.fixture(scope="module")
+def project(filled: Filled) -> Path:
+    return filled(three_pairs)
+
+
+@pytest.fixture
+def campaign(project: Path, bench: Workbench) -> CampaignRow:
+    """Three pairs that three people judged: they agree on the first; of the second and the third a third part differs."""
+    return campaigns.first(bench.store)
 
 
 def visit(name: str = "Lea") -> AppTest:

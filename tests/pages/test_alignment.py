@@ -16,6 +16,7 @@ from pages import _alignment, _held_out
 from storage import adjudication, campaigns, models, pairs, people
 from storage.tables import CampaignRow
 from storage.workbench import Workbench
+from tests.pages.conftest import Filled
 from tests.pages.registered import judged, version
 
 SHELL = Path(__file__).resolve().parents[2] / "pages" / "_shell.py"
@@ -25,18 +26,26 @@ def opened(**state: Any) -> AppTest:
     at = AppTest.from_file(str(SHELL), default_timeout=300)
     for key, value in {"name": "Ada", **state}.items():
         at.session_state[key] = value
-    return at.run().switch_page("alignment.py").run()
+    return at.switch_page("alignment.py").run()
 
 
 def shown(at: AppTest) -> str:
     return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.info, *at.warning))
 
 
-@pytest.fixture
-def learnt(bench: Workbench) -> Workbench:
-    """1,200 judged pairs over six weeks, and a version that predicts them."""
+def judged_and_predicted(bench: Workbench) -> None:
     judged(bench, 1200)
     version(bench)
+
+
+@pytest.fixture(scope="module")
+def project(filled: Filled) -> Path:
+    return filled(judged_and_predicted)
+
+
+@pytest.fixture
+def learnt(project: Path, bench: Workbench) -> Workbench:
+    """1,200 judged pairs over six weeks, and a version that predicts them."""
     return bench
 
 

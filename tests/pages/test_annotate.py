@@ -47,7 +47,7 @@ def visit(name: str = "Ada") -> AppTest:
 def visit_within_the_app(name: str = "Ada") -> AppTest:
     at = AppTest.from_file(str(PAGES / "_shell.py"), default_timeout=300)
     at.session_state["name"] = name
-    return at.run().switch_page("annotate.py").run()
+    return at.switch_page("annotate.py").run()
 
 
 def press(at: AppTest, label: str) -> AppTest:

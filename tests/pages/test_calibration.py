@@ -24,6 +24,7 @@ from storage import campaigns, learning, models
 from storage.tables import CampaignRow, ProbeRow
 from storage.workbench import Workbench
 from tests.jobs.training import Idle
+from tests.pages.conftest import Filled
 from tests.pages.registered import judged, version
 from tests.reported import Read
 
@@ -37,7 +38,7 @@ def opened(view: str = "Reliability", name: str = "Ada", **state: Any) -> AppTes
     at.session_state["calibration view"] = view
     for key, value in state.items():
         at.session_state[key] = value
-    return at.run().switch_page("calibration.py").run()
+    return at.switch_page("calibration.py").run()
 
 
 def shown(at: AppTest) -> str:
@@ -45,11 +46,19 @@ def shown(at: AppTest) -> str:
     return "\n".join(element.value for element in found)
 
 
-@pytest.fixture
-def loud(bench: Workbench) -> Workbench:
-    """A version that is three times too sure of itself, and 600 judged pairs."""
+def too_sure(bench: Workbench) -> None:
     judged(bench)
     version(bench, scale=3.0)
+
+
+@pytest.fixture(scope="module")
+def project(filled: Filled) -> Path:
+    return filled(too_sure)
+
+
+@pytest.fixture
+def loud(project: Path, bench: Workbench) -> Workbench:
+    """A version that is three times too sure of itself, and 600 judged pairs."""
     return bench
 
 
@@ -375,12 +384,13 @@ def test_an_annotator_has_no_such_page(loud: Workbench, sign_in: Any) -> None:
     assert not at.get("plotly_chart")
 
 
-def test_the_page_needs_neither_torch_nor_sklearn() -> None:
+def test_the_page_needs_nothing_heavy_nor_do_those_of_models_and_drift() -> None:
     code = (
         "import sys; import pages._calibration, pages._reliability, pages._model_compare, pages._model_versions;"
+        "import pages._drift_map, pages._drift_form, pages._drift_tests;"
         "from core.calibrators import fit; import numpy as np;"
         "r = np.random.default_rng(0); p = r.random(200); fit('isotonic', p, r.random(200) < p, symmetric=True);"
-        "sys.exit(' '.join({'torch', 'sklearn', 'transformers'} & sys.modules.keys()) or None)"
+        "sys.exit(' '.join({'torch', 'sklearn', 'transformers', 'umap', 'hdbscan', 'numba'} & sys.modules.keys()) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PAGES.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

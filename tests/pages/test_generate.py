@@ -46,7 +46,7 @@ def finished(bench: Workbench, *, state: str = "done", seconds: float = 300) -> 
 def test_without_prompts_it_sends_you_to_the_prompts_page(bench: Workbench) -> None:
     at = AppTest.from_file(str(Path(PAGE).with_name("_shell.py")), default_timeout=300)
     at.session_state["name"] = "Ada"
-    at.run().switch_page("generate.py").run()
+    at.switch_page("generate.py").run()
     assert not at.exception
     assert "no prompts yet" in at.info[0].value
     assert not [one for one in at.button if one.label.startswith("Generate")]

@@ -1,6 +1,7 @@
 """The Models page in production: before anything was deployed or asked, before anybody voted, and with all of it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from core.production_figures import quality_figure, service_figure
 from storage import models, production
 from storage.models import Model
 from storage.workbench import Workbench
-from tests.pages.conftest import SHELL
+from tests.pages.conftest import SHELL, Filled
 from tests.pages.registered import judged, version
 
 
@@ -19,13 +20,23 @@ def opened(**state: Any) -> AppTest:
     at = AppTest.from_file(str(SHELL), default_timeout=300)
     for key, value in {"name": "Ada", "models view": "In production", **state}.items():
         at.session_state[key] = value
-    return at.run().switch_page("models.py").run()
+    return at.switch_page("models.py").run()
+
+
+def judged_and_predicted(bench: Workbench) -> None:
+    judged(bench)
+    version(bench)
+
+
+@pytest.fixture(scope="module")
+def project(filled: Filled) -> Path:
+    return filled(judged_and_predicted)
 
 
 @pytest.fixture
-def model(bench: Workbench) -> Model:
-    judged(bench)
-    return version(bench)
+def model(project: Path, bench: Workbench) -> Model:
+    (model,) = models.listed(bench.store)
+    return model
 
 
 def deployed_before_the_votes(bench: Workbench, model: Model) -> None:

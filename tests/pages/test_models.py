@@ -16,6 +16,7 @@ from pages import _held_out, _model_compare
 from storage import campaigns, models
 from storage.tables import CampaignRow
 from storage.workbench import Workbench
+from tests.pages.conftest import Filled
 from tests.pages.registered import judged, version
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
@@ -28,7 +29,7 @@ def opened(view: str = "Versions", **state: Any) -> AppTest:
     at.session_state["models view"] = view
     for key, value in state.items():
         at.session_state[key] = value
-    return at.run().switch_page("models.py").run()
+    return at.switch_page("models.py").run()
 
 
 def shown(at: AppTest) -> str:
@@ -43,13 +44,21 @@ def press(at: AppTest, key: str) -> AppTest:
     return at
 
 
-@pytest.fixture
-def two(bench: Workbench) -> Workbench:
-    """Two versions, the second of them better, that learnt from 400 and 600 pairs."""
+def two_versions(bench: Workbench) -> None:
     judged(bench, 400)
     version(bench, skill=0.3)
     judged(bench, 200, start=400)
     version(bench, skill=2.0, noise=1)
+
+
+@pytest.fixture(scope="module")
+def project(filled: Filled) -> Path:
+    return filled(two_versions)
+
+
+@pytest.fixture
+def two(project: Path, bench: Workbench) -> Workbench:
+    """Two versions, the second of them better, that learnt from 400 and 600 pairs."""
     return bench
 
 

@@ -42,7 +42,7 @@ def lines(*rows: dict[str, object]) -> bytes:
 def test_an_empty_campaign_says_what_to_do_next(bench: Workbench) -> None:
     at = AppTest.from_file(str(Path(PAGE).with_name("_shell.py")), default_timeout=300)
     at.session_state["name"] = "Ada"
-    at.run().switch_page("pairs.py").run()
+    at.switch_page("pairs.py").run()
     assert "has no pairs yet" in at.info[0].value
     click(at, "Import pairs")
     assert at.file_uploader

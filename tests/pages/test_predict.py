@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,8 +25,9 @@ from storage.models import Model
 from storage.overview import learning as learnt
 from storage.simulated import load_sample
 from storage.tables import CampaignRow, ModelRow
-from storage.workbench import Workbench, close, workbench
+from storage.workbench import Workbench
 from tests.jobs.training import widened
+from tests.pages.conftest import Filled
 
 Visit = Callable[..., AppTest]
 PROMPT = "Why is the sky blue?"
@@ -52,41 +52,28 @@ def advanced(bench: Workbench, seconds: float = 300) -> None:
     while any(not job.ingested for job, _ in ingest.listed(bench)):
         assert time.monotonic() < until, "a job did not end"
         ingest.advance(bench)
-        time.sleep(0.05)
+        time.sleep(0.2)
     assert {status.state for _, status in ingest.listed(bench)} == {"done"}
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, embeddings: Path) -> Path:
-    """The sample project with a real model that learnt from its simulated annotators."""
-    folder = tmp_path_factory.mktemp("project")
-    (folder / "embeddings").symlink_to(embeddings)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ATTUNE_DATA_DIR", str(folder))
-        patch.setenv("ATTUNE_AUTH", "off")
-        close()
-        bench = workbench()
-        load_sample(bench.store, bench.desks, "test")
-        here = campaigns.first(bench.store).id
-        learning.start_training(bench, "helpful", "test", campaign_id=here, policy=Policy(simulated=True))
-        advanced(bench)
-        pairs.add_judged(
-            bench.store, bench.desks, read_judgements(list(enumerate(LATER, 1))), here, "test", source="file"
-        )
-        close()
-    return folder
-
-
-@pytest.fixture
-def files(project: Path, tmp_path: Path) -> None:
-    shutil.copytree(
-        project, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("embeddings", ".embeddings.lock")
+def learnt_from_the_sample(bench: Workbench) -> None:
+    load_sample(bench.store, bench.desks, "test")
+    here = campaigns.first(bench.store).id
+    learning.start_training(bench, "helpful", "test", campaign_id=here, policy=Policy(simulated=True))
+    advanced(bench)
+    pairs.add_judged(
+        bench.store, bench.desks, read_judgements(list(enumerate(LATER, 1))), here, "test", source="file"
     )
 
 
+@pytest.fixture(scope="module")
+def project(filled: Filled) -> Path:
+    return filled(learnt_from_the_sample)
+
+
 @pytest.fixture
-def trained(files: None, bench: Workbench) -> Workbench:
-    """The store with that project in it; to be named before other fixtures, which would open the store empty."""
+def trained(project: Path, bench: Workbench) -> Workbench:
+    """The sample project with a real model that learnt from its simulated annotators."""
     return bench
 
 

@@ -123,7 +123,10 @@ def test_policy_and_category_decide_what_is_usable(visit: Visit, bench: Workbenc
     assert metrics(app)["Usable pairs"] == "30"
 
 
-def test_a_training_from_the_button_ends_as_a_model_with_figures(visit: Visit, sample: Workbench) -> None:
+def test_a_training_from_the_button_ends_as_a_model_with_figures_and_a_learning_curve(
+    visit: Visit, sample: Workbench
+) -> None:
+    judged(sample, 200)
     app = visit("train")
     app.toggle(key="train simulated").set_value(True).run()
     app = train_button(app).click().run()
@@ -140,6 +143,15 @@ def test_a_training_from_the_button_ends_as_a_model_with_figures(visit: Visit, s
     app.button_group(key="train view").set_value("New training").run()
     assert "helpful 1.0.0 has learnt from all of this already." in said(app)
     assert metrics(app)["New since 1.0.0"] == "0"
+
+    curve = model.figures["learning_curve"]
+    assert len(curve) > 2 and all(point["accuracy"]["value"] is not None for point in curve)
+    assert [point["labels"] for point in curve] == sorted({point["labels"] for point in curve})
+    app = visit("models")
+    without = len(app.get("plotly_chart"))
+    app.button_group(key="models view").set_value("Evolution").run()
+    assert not app.exception and len(app.get("plotly_chart")) > without
+    assert "The same method trained on parts of the labels" in said(app)
 
 
 PANELS = {
@@ -171,7 +183,7 @@ def test_a_network_is_trained_from_the_button_on_a_folder_of_the_server(
     app = press(app, "Train")
     seen = set()
     while newest(bench)[1].state in ("queued", "running"):
-        time.sleep(0.3)
+        time.sleep(0.7)
         app.run()
         seen |= {bar.text.split(" · ")[0] for bar in app.get("progress")}
     assert any(text.endswith(" steps") for text in seen), newest(bench)[1]
@@ -254,21 +266,6 @@ def test_without_a_pair_held_out_it_says_that_there_are_no_figures(visit: Visit,
     app = visit("train")
     app.button_group(key="train view").set_value("Trainings").run()
     assert "No pair was held out, so there are no figures" in said(app) and not app.metric
-
-
-def test_a_learning_curve_is_drawn_on_the_models_page(visit: Visit, bench: Workbench) -> None:
-    judged(bench, 300)
-    app = train_button(visit("train")).click().run()
-    ended(bench)
-    [model] = models.listed(bench.store)
-    curve = model.figures["learning_curve"]
-    assert len(curve) > 2 and all(point["accuracy"]["value"] is not None for point in curve)
-    assert [point["labels"] for point in curve] == sorted({point["labels"] for point in curve})
-    app = visit("models")
-    without = len(app.get("plotly_chart"))
-    app.button_group(key="models view").set_value("Evolution").run()
-    assert not app.exception and len(app.get("plotly_chart")) > without
-    assert "The same method trained on parts of the labels" in said(app)
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
