@@ -74,6 +74,8 @@ def every_page(server: Server, session: str, n: int) -> dict[str, list[float]]:
             socket.send(asked.SerializeToString())
             while (told := ForwardMsg.FromString(socket.recv(60))).WhichOneof("type") != "script_finished":
                 navigation = told if told.WhichOneof("type") == "navigation" else navigation
+            if told.script_finished != ForwardMsg.FINISHED_SUCCESSFULLY:
+                raise SystemExit(f"{where} did not end well: {told}")
             return 1000 * (time.perf_counter() - begun), navigation
 
         _, told = rerun(page_name="overview")

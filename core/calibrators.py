@@ -28,7 +28,7 @@ LEAST = 20
 
 FOLDS = 5
 
-ENOUGH = LEAST * FOLDS // (FOLDS - 1)
+NEEDED = -(-LEAST * FOLDS // (FOLDS - 1))
 """Predictions below which no calibrator can be judged out of fold, and so none is chosen."""
 
 STEEPEST = 100.0

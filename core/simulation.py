@@ -61,7 +61,7 @@ class SimulatedAnnotator:
     seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        if not self.name:
+        if not self.name.strip():
             raise ValueError("a simulated annotator has no name; give each one its own")
         if not 0 <= self.tie_rate < 1:
             raise ValueError(

@@ -136,8 +136,10 @@ def resume(bench: Workbench, job: JobRow, actor: str) -> None:
     run = run_of(bench, job)
     with _taking:
         if not can_go_on(run, now := status(bench, job)):
-            gone = "" if run.job_file.exists() else " and its run directory is gone"
-            raise JobError(f"Job {job.id} is {now.state}{gone}.")
+            why = "there is nothing left to do" if run.job_file.exists() else "its run directory is gone"
+            raise JobError(
+                f"Job {job.id} is {now.state}: {why if now.state not in ('queued', 'running') else 'cancel it first'}."
+            )
         _launcher(bench).queue_again(run)
         job_rows.resumed(bench.store, job.id, actor)
     fill_slots(bench)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.rewards.base import MODEL_FILE, RewardError, describe
+from jobs import calibrate
 from jobs.inputs import read_table
 from jobs.protocol import JobError, Row, Run, read_json, replacing, write_json
 from storage import learning, models
@@ -107,7 +108,7 @@ def take_model(bench: Workbench, job: JobRow, run: Run) -> None:
         path=str(home.relative_to(bench.settings.data_dir.absolute())),
         job_id=job.id,
         parent_id=registration["parent_id"],
-        campaign_id=job.campaign_id,
+        campaign_id=learnt_in(bench, job, registration["parent_id"]),
         actor=job.actor,
         created_at=datetime.now(UTC),
         figures=run.figures(),
@@ -119,6 +120,13 @@ def take_model(bench: Workbench, job: JobRow, run: Run) -> None:
     except ModelError as error:
         home.rename(made)
         raise JobError(str(error)) from None
+
+
+def learnt_in(bench: Workbench, job: JobRow, parent_id: str | None) -> str | None:
+    """The campaign whose pairs a model learnt from: a calibration, whatever its pairs, leaves that as it was."""
+    if job.kind == calibrate.KIND and parent_id is not None:
+        return models.get(bench.store, parent_id).campaign_id
+    return job.campaign_id
 
 
 def take_probe(bench: Workbench, job: JobRow, run: Run) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.calibrators import ENOUGH
+from core.calibrators import NEEDED
 from core.labels import LOST
 from core.rewards.base import RewardError
 from core.roles import Identity
@@ -32,7 +32,8 @@ def anew(model: Model, campaign_id: str | None) -> None:
     with st.popover("Calibrate anew", icon=":material/straighten:", key=OPEN, on_change="rerun") as popover:
         if not popover.open:
             return
-        found = read(_unseen, model.id, campaign_id)
+        with st.spinner("Counting…"):
+            found = read(_unseen, model.id, campaign_id)
         whose = "" if campaign_id is None else " of this campaign"
         st.markdown(
             f"**{found.usable:,}** labelled pairs{whose} are of prompts that {plain(called(model))} has not learnt from. The calibrators are "
@@ -40,11 +41,11 @@ def anew(model: Model, campaign_id: str | None) -> None:
         )
         if found.lost:
             st.caption("Left out: " + "; ".join(f"{n:,}, {LOST[why]}" for why, n in found.lost.items()) + ".")
-        if missing := max(0, ENOUGH - found.usable):
-            st.caption(f"{ENOUGH} are needed; annotate {missing} more, of new prompts.")
+        if missing := max(0, NEEDED - found.usable):
+            st.caption(f"{NEEDED} are needed; annotate {missing} more, of new prompts.")
         st.button("Calibrate", type="primary", disabled=missing > 0 or _is_busy(model), on_click=_start,
                   args=(model, campaign_id))  # fmt: skip
-        if problem := st.session_state.pop(PROBLEM, None):
+        if problem := st.session_state.get(PROBLEM):
             st.error(plain(problem), icon=":material/error:")
 
 
@@ -54,6 +55,7 @@ def _unseen(store: Store, model_id: str, campaign_id: str | None) -> Report:
 
 def _start(model: Model, campaign_id: str | None) -> None:
     actor = require("lead").id
+    st.session_state.pop(PROBLEM, None)
     if _is_busy(model):
         return
     try:

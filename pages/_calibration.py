@@ -121,7 +121,8 @@ def over(what: str, parts: Parts, ground: Ground, lines: list[str]) -> None:
         name: {part: one.figures[figure] for part, one in of.items()} for name, of in reports.items()
     }
     limits = {
-        name: {part: one.reliability.null.p95 for part, one in of.items()} for name, of in reports.items()
+        name: {part: one.reliability.null.p95 for part, one in of.items() if one.reliability}
+        for name, of in reports.items()
     }
     beside = limits if figure == "ece" else None
     if what == "category":
@@ -143,7 +144,7 @@ def over(what: str, parts: Parts, ground: Ground, lines: list[str]) -> None:
     rows = [(part, name, reports[name][part].figures) for part in reports[lines[0]] for name in lines]
     table = [
         {what.capitalize(): part, "Calibrator": name, "Pairs": told["ece"].n, "ECE": cell(told["ece"]),
-         LIMIT: f"{limits[name][part]:.3f}", **{OVER[key]: cell(told[key]) for key in OVER}}
+         LIMIT: f"{limits[name][part]:.3f}" if part in limits[name] else "", **{OVER[key]: cell(told[key]) for key in OVER}}
         for part, name, told in rows
     ]  # fmt: skip
     st.dataframe(pd.DataFrame(table), hide_index=True, placeholder="", column_config={

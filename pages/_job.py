@@ -21,8 +21,7 @@ Listed = Sequence[tuple[JobRow, Status]]
 SHOWN = 8
 POLL_SECONDS = 1.0
 LOG_BYTES = 20_000
-POLLING = ("annotate", "generate", "train", "job_queue", "drift", "predict", "calibration")
-"""Pages with a fragment of their own that polls: a second one would be in its way."""
+_POLLING = "a fragment polls"
 BADGES = {
     "queued": (":material/schedule:", "gray"),
     "running": (":material/progress_activity:", "blue"),
@@ -53,6 +52,7 @@ def live(draw: Callable[[], None], find: Callable[[], Listed]) -> None:
     together, Streamlit leaves standing what the first of them no longer draws.
     """
     was = _under_way(find())
+    st.session_state[_POLLING] = bool(was)
 
     def again() -> None:
         draw()
@@ -87,8 +87,9 @@ def tell_of_ends(who: Identity) -> bool:
 
 
 def watch(who: Identity, page: str) -> None:
-    """On a page that does not poll: look every few seconds whether a job of somebody's has ended, while one is under way."""
-    if page not in POLLING and any(job.actor == who.id for job in read(job_rows.waiting)):
+    """On a page without a fragment that polls, where a second one would be in its way: look every few seconds whether a job of somebody's has ended, while one is under way."""
+    polls = st.session_state.pop(_POLLING, page == "annotate")
+    if not polls and any(job.actor == who.id for job in read(job_rows.waiting)):
         st.fragment(_look, run_every=3 * POLL_SECONDS)(who.id)
 
 

@@ -13,10 +13,10 @@ from core.evolution_figures import difference_figure
 from core.roles import Identity
 from pages._held_out import Match, match
 from pages._model_evolution import PLAIN, change
+from pages._model_versions import here, numbered, shown
 from pages._predicted_pairs import pairs_table
 from pages._report import plain
-from pages._session import only_campaign, read
-from storage import models
+from pages._session import read
 from storage.models import Model
 
 KEPT: dict[str, Any] = {"persist_state": "session"}
@@ -24,14 +24,14 @@ KEPT: dict[str, Any] = {"persist_state": "session"}
 
 def compare(name: str, who: Identity) -> None:
     """Choose two versions, and see which is better and where."""
-    found = {model.id: model for model in read(models.listed, name, campaign_id=only_campaign())}
+    found = {model.id: model for model in shown(name)}
     if len(found) < 2:
         st.info(
-            f"{plain(name)} has one version in use. Train another to compare the two.",
+            f"{plain(name)} has one version{here()} in use. Train another to compare the two.",
             icon=":material/difference:",
         )
         return
-    ids, called = list(found), lambda key: f"{found[key].version} · {found[key].status}"
+    ids, called = list(found), lambda key: numbered(found[key])
     start = next((i for i, model in enumerate(found.values()) if i and model.status == "deployed"), 1)
     left, right, _ = st.columns([2, 2, 3])
     first = left.selectbox(

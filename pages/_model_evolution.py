@@ -10,8 +10,8 @@ from core.estimate import Estimate
 from core.evolution_figures import evolution_figure, learning_figure
 from core.roles import Identity
 from pages._held_out import match
-from pages._model_versions import FIGURES, figure
-from pages._session import only_campaign, read
+from pages._model_versions import FIGURES, figure, here, shown
+from pages._session import read
 from storage import models
 from storage.models import Model
 
@@ -23,9 +23,11 @@ PLAIN: dict[str, Any] = {"config": {"displayModeBar": False}}
 
 def evolution(name: str, who: Identity) -> None:
     """A figure of all versions that are not archived, oldest first."""
-    found = list(reversed(read(models.listed, name, campaign_id=only_campaign())))
+    found = list(reversed(shown(name)))
     if not found:
-        st.info("Every version is archived. Restore one under Versions.", icon=":material/inventory_2:")
+        st.info(
+            f"Every version{here()} is archived. Restore one under Versions.", icon=":material/inventory_2:"
+        )
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         key = st.segmented_control("Figure", list(FIGURES), default="accuracy", required=True, format_func=FIGURES.__getitem__,

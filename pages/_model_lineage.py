@@ -7,9 +7,9 @@ import streamlit as st
 
 from core.labels import CONSENSUS, LOST, TIES
 from core.roles import Identity
-from pages._model_versions import METHODS, badges
+from pages._model_versions import METHODS, badges, numbered, shown
 from pages._report import plain
-from pages._session import allowed, only_campaign, read
+from pages._session import allowed, read
 from storage import campaigns, learning, models
 from storage.models import Lineage, Model
 
@@ -28,11 +28,9 @@ CHANGES = {
 
 def lineage(name: str, who: Identity) -> None:
     """Choose a version; its training data, its parents and its annotations."""
-    listed = {
-        model.id: model for model in read(models.listed, name, archived=True, campaign_id=only_campaign())
-    }
+    listed = {model.id: model for model in shown(name, archived=True)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox("Version", list(listed), format_func=lambda key: f"{listed[key].version} · {listed[key].status}",
+        chosen = st.selectbox("Version", list(listed), format_func=lambda key: numbered(listed[key]),
                           key=f"lineage version {name}", width=280, persist_state="session")  # fmt: skip
         found = read(models.lineage, chosen)
         st.markdown(badges(found.model))
@@ -119,8 +117,8 @@ def behind(found: Lineage) -> None:
 
 def history(name: str, who: Identity) -> None:
     """Every change of status and alias, newest first."""
-    shown = {model.id for model in read(models.listed, name, archived=True, campaign_id=only_campaign())}
-    rows = [row for row in read(models.history, name) if row["model_id"] in shown]
+    ids = {model.id for model in shown(name, archived=True)}
+    rows = [row for row in read(models.history, name) if row["model_id"] in ids]
     table = pd.DataFrame(
         [
             {

@@ -14,11 +14,11 @@ from core.production_figures import quality_figure, requests_figure, service_fig
 from core.report import PERCENT, told
 from core.roles import Identity
 from pages._model_evolution import PLAIN
-from pages._model_versions import FIGURES
+from pages._model_versions import FIGURES, here, numbered, shown
 from pages._reliability import counted
 from pages._report import plain
-from pages._session import allowed, only_campaign, read
-from storage import models, production
+from pages._session import allowed, read
+from storage import production
 from storage.models import Model
 
 SERVICE = ("Latency", "Error rate", "Requests")
@@ -44,13 +44,9 @@ MEANING = (
 def in_production(name: str, who: Identity) -> None:
     """Every version that was deployed or asked, and one of them over time."""
     periods, asked = read(production.deployments, name), read(production.asked)
-    found = {
-        m.id: m
-        for m in read(models.listed, name, archived=True, campaign_id=only_campaign())
-        if m.id in periods or m.id in asked
-    }
+    found = {m.id: m for m in shown(name, archived=True) if m.id in periods or m.id in asked}
     if not found:
-        st.info(f"No version of {plain(name)} was deployed or asked yet. Deploy one under Versions: what it answers, how fast, and how "
+        st.info(f"No version of {plain(name)}{here()} was deployed or asked yet. Deploy one under Versions: what it answers, how fast, and how "
                 "good it is on votes cast since will show here.", icon=":material/rocket_launch:")  # fmt: skip
         return
     table(found, {model_id: read(production.of, model_id) for model_id in found})
@@ -58,7 +54,7 @@ def in_production(name: str, who: Identity) -> None:
     start = next((i for i, model in enumerate(found.values()) if model.status == "deployed"), 0)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         chosen = st.selectbox("Version", ids, start, key=f"production version {name}", width=280, **KEPT,
-                              format_func=lambda key: f"{found[key].version} · {found[key].status}")  # fmt: skip
+                              format_func=lambda key: numbered(found[key]))  # fmt: skip
         wide = st.segmented_control("Window", ["automatic", *UNITS], default="automatic", required=True, format_func=str.capitalize,
                                     key="production window", **KEPT)  # fmt: skip
     over_time(found[chosen], read(production.of, chosen, None if wide == "automatic" else wide), who)

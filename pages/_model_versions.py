@@ -34,12 +34,27 @@ def no_model(who: Identity, here: str) -> None:
         st.page_link("train.py", label="Train a model", icon=":material/arrow_forward:")
 
 
+def shown(name: str, *, archived: bool = False) -> list[Model]:
+    """The versions of a name that the page shows, the latest first: those that learnt from the campaign it is narrowed to."""
+    return read(models.listed, name, archived=archived, campaign_id=only_campaign())
+
+
+def here() -> str:
+    """Whose the versions shown are, to put behind the model's name."""
+    return " of this campaign" if only_campaign() else ""
+
+
+def numbered(model: Model) -> str:
+    """A version among those of its name."""
+    return f"{model.version} · {model.status}"
+
+
 def versions(name: str, who: Identity) -> None:
     """A card for each version, the latest first."""
-    found = read(models.listed, name, archived=True, campaign_id=only_campaign())
+    found = shown(name, archived=True)
     archived = [model for model in found if model.status == "archived"]
     st.caption(USED)
-    if not any(model.status == "deployed" for model in found):
+    if not any(model.status == "deployed" for model in read(models.listed, name)):
         st.info(
             f"No version of {plain(name)} is deployed, so the scoring API does not use it yet.",
             icon=":material/rocket_launch:",

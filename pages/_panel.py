@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.roles import Identity
 from core.simulation import SimulatedAnnotator, ability, default_panel
+from pages._report import plain
 from pages._session import read
 from storage import simulated
 from storage.tables import CampaignRow
@@ -47,6 +48,9 @@ def panel(row: CampaignRow, who: Identity) -> None:
     told = st.data_editor(
         table, num_rows="dynamic", hide_index=True, height="content", column_config=COLUMNS, key="panel"
     )
+    st.caption(
+        "An annotator is known by name: give one that you change a new name, unless its judgements are to count with the earlier ones."
+    )
     left, right, _ = st.columns([1, 1, 2])
     most = max(1, min(row.k, len(told)))
     per_pair = left.number_input(
@@ -63,7 +67,7 @@ def panel(row: CampaignRow, who: Identity) -> None:
                     bench.store, bench.desks, row.id, items, crew(told, row.ties), per_pair, int(seed), who.id
                 )
         except ValueError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(plain(str(error)), icon=":material/error:")
         else:
             st.rerun()
 
@@ -72,8 +76,13 @@ def crew(told: pd.DataFrame, ties: bool) -> list[SimulatedAnnotator]:
     """The annotators of the table. Raises ValueError where one cannot be."""
     return [
         SimulatedAnnotator(
-            str(one["name"]).strip(), ability(one["accuracy"] / 100), one["position_bias"], one["length_bias"],
+            labelled(str(one["name"]).strip()), ability(one["accuracy"] / 100), one["position_bias"], one["length_bias"],
             one["tie_rate"] / 100 if ties else 0.0, one["seconds"],
         )
         for one in told.to_dict("records")
     ]  # fmt: skip
+
+
+def labelled(name: str) -> str:
+    """The name, which says that it is of a simulated annotator."""
+    return name if not name or name.startswith("Simulated") else f"Simulated · {name}"

@@ -17,7 +17,7 @@ def drift_report(run: DriftRow) -> None:
 
 
 def model_report(model: Model, ground: Ground) -> None:
-    name = f"{model.name}-{model.version}"
+    name = f"{model.name}-{model.version}" + ("" if ground.campaign_id is None else "-campaign")
     _offer(lambda: reports.of_model(workbench(), *ground), name, " ".join(filter(None, ground)))
 
 

@@ -5,10 +5,9 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from pages._session import campaign_switch, only_campaign, require
+from pages._session import campaign_switch, only_campaign, read, require
 from storage import audits
 from storage.audits import Filter
-from storage.store import Store
 from storage.workbench import workbench
 
 PAGE = 50
@@ -22,9 +21,9 @@ COLUMNS = {
 }
 
 
-def wanted(store: Store) -> Filter:
+def wanted() -> Filter:
     """The filter as it is set."""
-    actors, actions = audits.choices(store)
+    actors, actions = read(audits.choices)
     who, did, record, when = st.columns([2, 2, 2, 3])
     days = when.date_input("From, to (UTC)", (), format="YYYY-MM-DD", key="days")
     first, last = days if len(days) == 2 else (*days, None, None)[:2]
@@ -44,10 +43,10 @@ with st.container(horizontal=True, vertical_alignment="center"):
     st.title("Audit", anchor=False)
     campaign_switch("What was done to records")
     download = st.empty()
-chosen = wanted(store)
+chosen = wanted()
 key = f"page of {chosen}"
 low = (st.session_state.get(key, 1) - 1) * PAGE
-rows, total = audits.page(store, chosen, offset=low, limit=PAGE)
+rows, total = read(audits.page, chosen, offset=low, limit=PAGE)
 if not total:
     st.info("Nothing matches." if chosen != Filter() else "Nothing has happened yet.")
     st.stop()

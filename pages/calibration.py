@@ -9,7 +9,7 @@ from pages import _calibration as views
 from pages._calibrate import anew, calibrations, outcome
 from pages._held_out import ENOUGH, UNCALIBRATED, Calibrated, Ground, calibrated, held_out
 from pages._job import live
-from pages._model_versions import no_model
+from pages._model_versions import no_model, numbered
 from pages._predicted import called
 from pages._reliability import counted, diagram
 from pages._report import plain
@@ -79,7 +79,7 @@ def narrow(listed: list[Model]) -> tuple[Model, Ground]:
     versions = {model.id: model for model in listed if model.name == name}
     first = next((i for i, m in enumerate(versions.values()) if m.status == "deployed"), 0)
     chosen = middle.selectbox("Version", list(versions), first, key=f"calibration version {name}", **KEPT,
-                              format_func=lambda key: standing(versions[key]))  # fmt: skip
+                              format_func=lambda key: numbered(versions[key]))  # fmt: skip
     probes = {
         probe.id: f"Probe of {probe.created_at:%Y-%m-%d %H:%M} UTC" for probe in read(models.probes, chosen)
     }
@@ -89,10 +89,6 @@ def narrow(listed: list[Model]) -> tuple[Model, Ground]:
     with last:
         campaign_switch("Pairs")
     return versions[chosen], Ground(chosen, which, only_campaign())
-
-
-def standing(model: Model) -> str:
-    return f"{model.version} · {model.status}"
 
 
 def compared(model: Model, found: Calibrated) -> list[str]:
@@ -107,7 +103,7 @@ def compared(model: Model, found: Calibrated) -> list[str]:
 
 def nothing(model: Model, ground: Ground) -> None:
     """Why there is nothing to see, and what to do about it."""
-    elsewhere = len(read(held_out, model.id, ground.which))
+    elsewhere = len(read(held_out, *Ground(model.id, ground.which)))
     if elsewhere:
         st.info(
             f"None of the {counted(elsewhere)} with votes that {plain(called(model))} had not seen was last annotated in "

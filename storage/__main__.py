@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,14 @@ from sqlalchemy.engine import make_url
 from core.settings import SettingsError, load
 from storage.backup import backup, restore
 from storage.store import Store, StoreError, audit
+
+
+def _user() -> str:
+    """Who asks, by the system's name for them, or their number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def main() -> int:
@@ -30,10 +39,11 @@ def main() -> int:
             store.close()
             print(f"The store and its models are backed up in {options.file}.")
         else:
+            actor = f"shell:{_user()}"
             kept = restore(options.file, database, settings.models_dir)
             store = Store(settings.database_url)
             with store.writing() as session:
-                audit(session, getpass.getuser(), "restore", "store", options.file.name)
+                audit(session, actor, "restore", "store", options.file.name)
             store.close()
             print(
                 f"{database} is restored from {options.file}." + (f" What was there: {kept}" if kept else "")

@@ -81,10 +81,10 @@ def _where(wanted: Filter) -> tuple[str, list[object]]:
     conditions: dict[str, tuple[object, ...]] = {
         f"{_NAME} = ?": (wanted.actor,),
         "action = ?": (wanted.action,),
-        "(record_type = ? OR record_id = ? OR detail->>'pair' = ?)": (wanted.record.strip() or None,) * 3,
+        "(record_type = ? OR record_id = ? OR (detail->>'pair') = ?)": (wanted.record.strip() or None,) * 3,
         "CAST(occurred_at AT TIME ZONE 'UTC' AS DATE) >= ?": (wanted.first,),
         "CAST(occurred_at AT TIME ZONE 'UTC' AS DATE) <= ?": (wanted.last,),
-        f"(detail->>'campaign' = ? OR record_id IN (SELECT id FROM ({_RECORDS}) WHERE campaign_id = ?))": (
+        f"((detail->>'campaign') = ? OR record_id IN (SELECT id FROM ({_RECORDS}) WHERE campaign_id = ?))": (
             wanted.campaign_id,
         )
         * 2,

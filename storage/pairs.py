@@ -24,7 +24,6 @@ from storage.tables import PairRow
 Labels = Literal["none", "annotations", "gold"]
 
 
-@uncollected()
 def add(
     store: Store,
     desks: Desks,
@@ -56,7 +55,6 @@ def add(
     return report
 
 
-@uncollected()
 def add_judged(
     store: Store, desks: Desks, parsed: Parsed[Judgement], campaign_id: str, actor: str, *, source: str
 ) -> Report:
@@ -88,6 +86,7 @@ def _audit(session: Session, actor: str, source: str, campaign_id: str, report: 
           duplicates=len(report.duplicates), refused=len(report.refused), annotations=report.annotations)  # fmt: skip
 
 
+@uncollected()
 def _enter(
     session: Session,
     rows: Iterable[tuple[int, Pair]],
@@ -186,6 +185,7 @@ def _insert_prompts_and_responses(session: Session, pairs: Sequence[Pair]) -> No
     insert(session, "response", pa.table(columns))
 
 
+@uncollected()
 def _judge(
     session: Session, judgements: Sequence[Judgement], campaign_id: str, source: str, report: Report
 ) -> list[bool]:

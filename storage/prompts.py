@@ -37,7 +37,6 @@ def record(row: PromptRow) -> Prompt:
     return Prompt(messages, row.category, tuple(row.tags), dict(row.attributes))
 
 
-@uncollected()
 def add(store: Store, parsed: Parsed[Prompt], actor: str, origin: str = "page") -> Report:
     """Add the prompts of a file, each text once, all or none; ``origin`` (a file name) goes into the audit."""
     report = Report(refused=list(parsed.refused))
@@ -58,6 +57,7 @@ def add(store: Store, parsed: Parsed[Prompt], actor: str, origin: str = "page") 
     return report
 
 
+@uncollected()
 def insert_records(session: Session, prompts: Sequence[Prompt]) -> None:
     """Insert prompts that the store does not have."""
     now = datetime.now(UTC)
@@ -100,10 +100,10 @@ def page(
     those with none in that one.
     """
 
-    def paired(campaign_id: str) -> SelectOfScalar[str]:
+    def paired(campaign: str) -> SelectOfScalar[str]:
         in_campaign = col(CampaignPairRow.pair_id) == col(PairRow.id)
         chosen = select(PairRow.prompt_id).join(CampaignPairRow, in_campaign)
-        return chosen.where(CampaignPairRow.campaign_id == campaign_id)
+        return chosen.where(CampaignPairRow.campaign_id == campaign)
 
     def narrowed(query: SelectOfScalar[Any]) -> SelectOfScalar[Any]:
         query = query.where(col(PromptRow.archived) == archived)

@@ -70,7 +70,7 @@ def test_a_job_that_waits_is_cancelled_and_goes_on(asking: httpx.Client) -> None
     assert refused(asking, second, "resume").startswith(f"Job {second['id']} is ")
     told = ended(asking, second["id"])
     assert told["state"] == "done" and asking.get("/models?name=again").json()["total"] == 1
-    assert refused(asking, second, "resume") == f"Job {second['id']} is done."
+    assert refused(asking, second, "resume") == f"Job {second['id']} is done: there is nothing left to do."
     asking.post(f"/models/{told['model_id']}/archive").raise_for_status()
 
 

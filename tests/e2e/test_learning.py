@@ -14,7 +14,13 @@ from tests.serving import serve
 
 TRAINING = 240_000
 """Milliseconds for a training on a busy machine: most of it is the import of torch."""
-LEARN = ("train", "job_queue", "models", "calibration", "predict")
+LEARN = {
+    "train": "Train",
+    "job_queue": "Jobs",
+    "models": "Models",
+    "calibration": "Calibration",
+    "predict": "Predict",
+}
 PROMPT = "Why is the sky blue?"
 ANSWERS = [
     "no idea",
@@ -145,10 +151,10 @@ def test_an_annotator_has_no_page_to_learn_on(team: Team, troubles: list[str]) -
     links = grace.get_by_test_id("stSidebarNav").get_by_role("link")
     offered = {link.get_attribute("href").rpartition("/")[2] for link in links.all()}
     assert offered.isdisjoint(LEARN)
-    for page in LEARN:
+    for page, title in LEARN.items():
         grace.goto(f"{team.url}/{page}")
         expect(main(grace).get_by_role("button", name="Left better")).to_be_visible()
-        expect(main(grace).get_by_role("heading", name=page.capitalize())).to_have_count(0)
+        expect(main(grace).get_by_role("heading", name=title)).to_have_count(0)
     assert all("does not seem to exist" in trouble for trouble in troubles)
     troubles.clear()
 

@@ -341,5 +341,5 @@ def test_run_directories_deleted_by_hand(jobs_bench: Workbench) -> None:
     assert {status.reason for _, status in rows.values()} == {"Its run directory is gone."}
     until(lambda: gone(process), jobs_bench)
     assert len(ingest.listed(jobs_bench)) == 3
-    with pytest.raises(JobError, match="is failed and its run directory is gone"):
+    with pytest.raises(JobError, match="is failed: its run directory is gone"):
         ingest.resume(jobs_bench, running, "ann")

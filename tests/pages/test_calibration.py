@@ -21,7 +21,7 @@ from jobs import ingest, reports
 from pages import _held_out
 from pages._held_out import Ground
 from storage import campaigns, learning, models
-from storage.tables import CampaignRow, ProbeRow
+from storage.tables import CampaignRow, ModelRow, ProbeRow
 from storage.workbench import Workbench
 from tests.jobs.training import Idle
 from tests.pages.conftest import Filled
@@ -332,7 +332,9 @@ def carried_out(bench: Workbench) -> None:
 
 def test_a_lead_calibrates_a_version_anew_and_looks_at_what_came_of_it(loud: Workbench) -> None:
     loud.settings.job_slots = 0
-    first = models.listed(loud.store)[0]
+    first, here = models.listed(loud.store)[0], campaigns.first(loud.store).id
+    with loud.store.writing() as session:
+        session.get_one(ModelRow, first.id).campaign_id = here
     at = opened()
     assert calibrate_button(at) is None
     at.session_state["calibrate open"] = True
@@ -353,7 +355,7 @@ def test_a_lead_calibrates_a_version_anew_and_looks_at_what_came_of_it(loud: Wor
     carried_out(loud)
     at.run()
     anew, _ = models.listed(loud.store)
-    assert (anew.version, anew.parent_id) == ("1.1.0", first.id)
+    assert (anew.version, anew.parent_id, anew.campaign_id) == ("1.1.0", first.id, here)
     assert "It is **votes 1.1.0** now, with temperature calibration, in testing." in shown(at).replace(
         "\\", ""
     )

@@ -113,8 +113,10 @@ def test_pairs_come_from_another_campaign_and_a_panel_judges_them(visit: Visit, 
     assert rows == [("simulated", "prefer")]
     [entry] = audits.page(sample.store, audits.Filter(action="simulate", campaign_id=second.id))[0]
     judge, *others = json.loads(entry["detail"])["panel"]
-    assert (judge["name"], judge["position_bias"], judge["tie_rate"]) == ("Judge", 1.5, 0) and len(
-        others
-    ) == 2
+    assert (judge["name"], judge["position_bias"], judge["tie_rate"]) == (
+        "Simulated · Judge",
+        1.5,
+        0,
+    ) and len(others) == 2
     assert SimulatedAnnotator(**judge).accuracy == pytest.approx(0.999)
     assert "only pairs that nobody has judged" in app.info[0].value

@@ -28,9 +28,7 @@ def timed(bench: Workbench, at: AppTest) -> str:
     return f"{seconds[0]:.2f} s, then {seconds[1]:.2f} s"
 
 
-def test_ukp_is_told_right_and_quickly(
-    bench: Workbench, shared_data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ukp_is_told_right(bench: Workbench, shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     here = campaigns.first(bench.store).id
     rows = read_judgements(ukp_rows(shared_data))
     pairs.add_judged(bench.store, bench.desks, rows, here, "test", source="ukp")

@@ -14,7 +14,7 @@ from core.judging import InvalidJudgement, Verdict
 from core.labels import Policy
 from core.next_steps import Disputed
 from core.queueing import Lease, NotAccepted
-from storage import adjudication, annotations, campaigns, exports, learning, overview, pairs, people
+from storage import adjudication, annotations, audits, campaigns, exports, learning, overview, pairs, people
 from storage.adjudication import Adjudication
 from storage.desk import Desks
 from storage.simulated import load_sample
@@ -319,3 +319,12 @@ def test_the_disputed_of_the_crowd_are_those_of_a_plain_count(
     found = adjudication.disputed(store, campaign.id)
     names = dict(store.rows("SELECT id, external_id FROM pair"))
     assert {names[pair] for pair in found} == expected and len(found) == len(expected)
+
+
+def test_a_resolution_is_in_the_audit(store: Store, bench: Adjudication, campaign: CampaignRow) -> None:
+    who = lead(store)
+    lease = taken(bench, campaign, who, adjudication.disputed(store, campaign.id))
+    row = bench.resolve(who, lease.pair_id, Verdict("a"), NOW, lease_id=lease.id)
+    bench.retract(who, row.id, NOW)
+    entries, _ = audits.page(store, audits.Filter(actor="Lea", record=lease.pair_id))
+    assert {entry["action"] for entry in entries} == {"adjudicate", "undo"}

@@ -280,6 +280,6 @@ def test_from_the_shell(tmp_path: Path) -> None:
     assert [a.login for a in people.accounts(again)] == ["bob"]
     restored, _ = audits.page(again, audits.Filter(action="restore"))
     assert [(row["actor"], row["record_type"], row["record_id"]) for row in restored] == [
-        (getpass.getuser(), "store", "b")
+        (f"shell:{getpass.getuser()}", "store", "b")
     ]
     again.close()
