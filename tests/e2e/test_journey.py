@@ -298,6 +298,9 @@ def test_an_annotator_has_only_their_own_pages_and_nothing_after_signing_out(
         expect(page.get_by_role("heading", name=title)).to_have_count(0)
     assert all("does not seem to exist" in trouble for trouble in troubles)
     troubles.clear()
+    page.goto(team.url)
+    expect(links).to_have_count(2)
+    settled(page)
 
     api = f"{team.url}/api/annotations"
     assert page.request.get(api).status == 200
