@@ -136,10 +136,11 @@ def resume(bench: Workbench, job: JobRow, actor: str) -> None:
     run = run_of(bench, job)
     with _taking:
         if not can_go_on(run, now := status(bench, job)):
-            why = "there is nothing left to do" if run.job_file.exists() else "its run directory is gone"
-            raise JobError(
-                f"Job {job.id} is {now.state}: {why if now.state not in ('queued', 'running') else 'cancel it first'}."
-            )
+            if now.state in ("queued", "running"):
+                why = "cancel it first"
+            else:
+                why = "there is nothing left to do" if run.job_file.exists() else "its run directory is gone"
+            raise JobError(f"Job {job.id} is {now.state}: {why}.")
         _launcher(bench).queue_again(run)
         job_rows.resumed(bench.store, job.id, actor)
     fill_slots(bench)
