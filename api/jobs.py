@@ -81,7 +81,7 @@ class TrainReward(NewJob):
     )
     settings: TransformerSettings | None = Field(
         None,
-        description="Of the method transformer; trl has learning_rate, batch and tokens of these, with defaults of its own, "
+        description="Of the method transformer; trl has learning_rate, batch, tokens and checkpoint_seconds of these, with defaults of its own, "
         "and sbert none. One that the method does not have is refused.",
     )
     parent: Name | None = Field(

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.optim import Optimizer
 
+from core.preferences import Preference
 from core.rewards.base import RewardError
 
 _NAME, _STATE, _SUMS = "checkpoint-", "state.json", "checksums.json"
@@ -78,6 +80,30 @@ class Checkpoints:
 
     def _kept(self) -> list[Path]:
         return sorted(self.folder.glob(f"{_NAME}*"))
+
+
+def fingerprint(pairs: Sequence[Preference], *told: Any) -> str:
+    """What tells a training on these pairs, with settings that JSON can hold, from any other."""
+    said = [
+        *told,
+        *([pair.prompt, pair.response_a, pair.response_b, pair.target, pair.weight] for pair in pairs),
+    ]
+    return hashlib.sha256(json.dumps(said).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def moments(optimizer: Optimizer) -> dict[str, Tensor]:
+    """What an optimizer remembers of each weight, by the weight's number and the name of what it is."""
+    state = optimizer.state_dict()["state"]
+    return {f"{i}.{name}": value for i, kept in state.items() for name, value in kept.items()}
+
+
+def remember(optimizer: Optimizer, found: Mapping[str, Tensor]) -> None:
+    """Put ``moments`` back into an optimizer of the same weights."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in found.items():
+        i, part = name.split(".", 1)
+        state.setdefault(int(i), {})[part] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def _sha256(path: Path) -> str:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Recipe = Literal["probed", "plain"]
 Rate = Annotated[float, Field(gt=0, le=1)]
+CheckpointSeconds = Annotated[float, Field(ge=0, le=1e9, description="A checkpoint is written so often.")]
 Tokens = Annotated[int, Field(ge=8, le=1_000_000, description="The most that is read of an answer.")]
 
 
@@ -24,6 +25,7 @@ class TrlSettings(_Settings):
     learning_rate: Rate = 5e-5
     batch: int = Field(16, ge=1, le=100_000)
     tokens: Tokens = 256
+    checkpoint_seconds: CheckpointSeconds = 30.0
 
 
 class TransformerSettings(_Settings):
@@ -52,7 +54,7 @@ class TransformerSettings(_Settings):
         0.1, ge=0, lt=0.9, description="Share of the training prompts that say when to stop."
     )
     patience: int = Field(2, ge=0, le=1000, description="Epochs in which their log loss may be no better.")
-    checkpoint_seconds: float = Field(30.0, ge=0, le=1e9, description="A checkpoint is written so often.")
+    checkpoint_seconds: CheckpointSeconds = 30.0
 
 
 class Settings(TransformerSettings):

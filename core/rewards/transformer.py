@@ -14,8 +14,6 @@ w . z, fitted by ridge regression, and MLP(z), trained as above. The encoder sta
 layers are to learn with the MLP.
 """
 
-import hashlib
-import json
 import math
 import os
 import time
@@ -37,7 +35,7 @@ from core.preferences import Preference, folds
 from core.ratings import FloatArray
 from core.rewards.base import Interrupted, RewardError, sigmoid
 from core.rewards.base import load as load_predictor
-from core.rewards.checkpoints import Checkpoint, Checkpoints
+from core.rewards.checkpoints import Checkpoint, Checkpoints, fingerprint, moments, remember
 from core.rewards.network import TransformerReward, autocast, load, pretrained
 from core.rewards.settings import Settings
 from core.rewards.texts import Ints, batches
@@ -130,10 +128,8 @@ class _Training:
         self.best: dict[str, Tensor] = {}
         self.still: Tensor | None = None
         """z of every text, where the encoder does not learn."""
-        told: list[Any] = [self.settings.model_dump(exclude={"checkpoint_seconds"}), reward.base]
-        told += [[pair.prompt, pair.response_a, pair.response_b, pair.target, pair.weight] for pair in pairs]
-        fingerprint = hashlib.sha256(json.dumps(told).encode("utf-8", "surrogatepass")).hexdigest()
-        self.checkpoints = Checkpoints(checkpoints, fingerprint)
+        settings = self.settings.model_dump(exclude={"checkpoint_seconds"})
+        self.checkpoints = Checkpoints(checkpoints, fingerprint(pairs, settings, reward.base))
 
     def _held_out(self, groups: Sequence[str]) -> npt.NDArray[np.bool_]:
         share = self.settings.stop_share
@@ -345,12 +341,7 @@ class _Training:
         return {name: w.detach() for name, w in self.net.state_dict().items() if name not in still}
 
     def _keep(self) -> None:
-        moments = {
-            f"{i}.{name}": value
-            for i, weight in enumerate(self._weights())
-            for name, value in self.optimizer.state.get(weight, {}).items()
-        }
-        tensors = {"weights": self._changing(), "best": self.best, "optimizer": moments}
+        tensors = {"weights": self._changing(), "best": self.best, "optimizer": moments(self.optimizer)}
         state = {"step": self.step, "since": self.since, "history": self.history, "ridge": self.ridge}
         self.checkpoints.keep(Checkpoint(tensors, state))
 
@@ -361,17 +352,11 @@ class _Training:
             return False
         self.net.load_state_dict(found.tensors["weights"], strict=False)
         self.best = dict(found.tensors["best"])
-        for name, value in found.tensors["optimizer"].items():
-            i, part = name.split(".", 1)
-            weight = self._weights()[int(i)]
-            self.optimizer.state[weight][part] = value if part == "step" else value.to(self.device)
+        remember(self.optimizer, found.tensors["optimizer"])
         self.step, self.since, self.history, self.ridge = (
             found.state[name] for name in ("step", "since", "history", "ridge")
         )
         return True
-
-    def _weights(self) -> list[Tensor]:
-        return [weight for group in self.optimizer.param_groups for weight in group["params"]]
 
 
 def bradley_terry(difference: Tensor, target: Tensor, margin: Tensor | float = 0.0) -> Tensor:

@@ -11,7 +11,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from core.preferences import Preference
 from core.ratings import FloatArray
-from core.rewards.base import Encoders, RewardError
+from core.rewards.base import Encoders, Interrupted, RewardError
+from core.rewards.checkpoints import Checkpoint, Checkpoints, fingerprint, moments, remember
 from core.rewards.settings import TrlSettings
 
 METHOD = "trl"
@@ -92,9 +93,10 @@ def fit(
 ) -> tuple[TrlReward, dict[str, Any]]:
     """Train the encoder in ``folder``, called ``told["model"]``, for ``told["epochs"]``; see TrlSettings.
 
-    RewardTrainer's checkpoints hold pickles, so none are kept: a training that is stopped begins anew, and
-    ``checkpoints`` stays empty. Raises RewardError where the encoder cannot be read, the pairs can teach nothing, or the
-    loss is not a number.
+    RewardTrainer's own checkpoints hold pickles; those in ``checkpoints`` hold the same in safetensors and JSON, and a
+    training that goes on from one ends as one that was not stopped. Raises RewardError where the encoder or the
+    checkpoint cannot be read, the pairs can teach nothing, or the loss is not a number; Interrupted where
+    ``should_stop`` said so.
     """
     from datasets import Dataset  # type: ignore[import-untyped]
     from transformers.utils.logging import disable_progress_bar
@@ -127,17 +129,34 @@ def fit(
     whole = tokenizer([*{*chosen, *rejected}], verbose=False)["input_ids"]
     cut = sum(len(one) > how["tokens"] for one in whole)
 
-    class Tell(TrainerCallback):  # type: ignore[misc]
-        begun = 0.0
+    kept = Checkpoints(
+        checkpoints,
+        fingerprint(pairs, {**how, "checkpoint_seconds": None}, told["epochs"], told["seed"], told["model"]),
+    )
+    last = kept.last()
 
-        def on_step_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+    class Tell(TrainerCallback):  # type: ignore[misc]
+        begun, written, stopped = 0.0, time.monotonic(), False
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **of: Any) -> None:
+            if last:
+                remember(of["optimizer"], last.tensors["optimizer"])
+                of["lr_scheduler"].load_state_dict(last.state["schedule"])
+                for group, rate in zip(of["optimizer"].param_groups, last.state["rates"], strict=True):
+                    group["lr"] = rate
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **of: Any) -> None:
+            torch.manual_seed(told["seed"] * 1_000_003 + state.global_step)
             self.begun = time.monotonic()
 
-        def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-            on_progress("training", state.global_step, state.max_steps)
-            control.should_training_stop = control.should_training_stop or should_stop()
+        def on_step_end(self, args: Any, state: Any, control: Any, **of: Any) -> None:
+            self.stopped = should_stop()
+            if self.stopped:
+                control.should_training_stop = True
+            else:
+                on_progress("training", state.global_step, state.max_steps)
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **of: Any) -> None:
             names = {"loss": "loss", "accuracy": "accuracy", "learning_rate": "learning_rate"}
             said = {ours: logs[theirs] for theirs, ours in names.items() if theirs in (logs or {})}
             if "loss" in said:
@@ -150,6 +169,18 @@ def fit(
                         f"The loss at step {state.global_step} is not a number: train again with a smaller learning "
                         f"rate (it was {how['learning_rate']:g})."
                     )
+                due = time.monotonic() - self.written > how["checkpoint_seconds"]
+                if due or control.should_training_stop:
+                    self.keep(state, **of)
+
+        def keep(self, state: Any, model: Any, optimizer: Any, lr_scheduler: Any, **of: Any) -> None:
+            tensors = {"weights": model.state_dict(), "optimizer": moments(optimizer)}
+            rates = [group["lr"] for group in optimizer.param_groups]
+            where = {**asdict(state), "log_history": []}
+            kept.keep(
+                Checkpoint(tensors, {"trainer": where, "schedule": lr_scheduler.state_dict(), "rates": rates})
+            )
+            self.written = time.monotonic()
 
     with tempfile.TemporaryDirectory() as scratch:
         arguments = RewardConfig(
@@ -173,9 +204,15 @@ def fit(
             args=arguments,
             train_dataset=data,
             processing_class=tokenizer,
-            callbacks=[Tell()],
+            callbacks=[tell := Tell()],
         )
-        trainer.train()
+        if last:
+            save_file(dict(last.tensors["weights"]), Path(scratch) / "model.safetensors")
+            where = json.dumps(last.state["trainer"])
+            (Path(scratch) / "trainer_state.json").write_text(where, encoding="utf-8")
+        trainer.train(resume_from_checkpoint=scratch if last else None)
+    if tell.stopped:
+        raise Interrupted
     reward = TrlReward(model.eval(), tokenizer, told["model"], how["tokens"])
     return reward, {
         "cut": cut,

@@ -10,7 +10,12 @@ from core.rewards.settings import OF_METHOD, Settings, resolved
 
 def test_what_is_not_told_is_as_usual() -> None:
     assert resolved("sbert", {}) == {}
-    assert resolved("trl", {"batch": 8}) == {"learning_rate": 5e-5, "batch": 8, "tokens": 256}
+    assert resolved("trl", {"batch": 8}) == {
+        "learning_rate": 5e-5,
+        "batch": 8,
+        "tokens": 256,
+        "checkpoint_seconds": 30.0,
+    }
     usual = Settings().model_dump(exclude={"epochs", "seed", "surface"})
     assert resolved("transformer", {}) == usual
     assert resolved("transformer", usual | {"recipe": "plain"}) == usual | {"recipe": "plain"}

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("trl", reason="the method trl needs the package trl (requirements-dev.txt)")
 
 from core.calibrators import Identity
 from core.preferences import Preference
 from core.rewards import base
-from core.rewards.base import RewardError, VotePredictor
+from core.rewards.base import Interrupted, RewardError, VotePredictor
 from core.rewards.trl import fit
 from tests.tiny import write_encoder
 
@@ -64,3 +65,30 @@ def test_it_learns_keeps_long_pairs_and_is_read_back_the_same(tiny: Path, tmp_pa
 def test_ties_alone_teach_nothing(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(RewardError, match="tie"):
         fit([replace(p, target=0.5) for p in pairs(4, 0)], TOLD, tiny, tmp_path)
+
+
+def test_one_that_is_stopped_goes_on_and_ends_as_one_that_was_not(tiny: Path, tmp_path: Path) -> None:
+    """Stopped in the middle of an epoch, at the end of another, and after the last step; dropout is on."""
+    data, told = pairs(44, 0), {**TOLD, "epochs": 3}
+    whole, _ = fit(data, told, tiny, tmp_path / "whole")
+    steps: list[int] = []
+    for end in (4, 12, 18):
+        with pytest.raises(Interrupted):
+            fit(
+                data,
+                told,
+                tiny,
+                tmp_path / "parts",
+                on_metric=lambda **values: steps.append(values["step"]),
+                should_stop=lambda end=end: len(steps) + 1 >= end,
+            )
+    assert steps == [*range(1, 19)]
+    assert {path.suffix for path in tmp_path.glob("parts/*/*")} == {".safetensors", ".json"}
+    parts, of = fit(
+        data, told, tiny, tmp_path / "parts", on_metric=lambda **values: pytest.fail("it was done")
+    )
+    assert of["steps"] == 18
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(weight, parts.model.state_dict()[name]), name
+    with pytest.raises(RewardError, match="of other data or settings"):
+        fit(data[1:], told, tiny, tmp_path / "parts")

@@ -151,23 +151,30 @@ def test_a_loss_that_is_not_a_number_fails_the_job(bench: Workbench, tmp_path: P
     assert status.reason in run.log() and not [*run.artifacts.iterdir()]
 
 
-@pytest.mark.parametrize(
-    ("settings", "files"), [({**PLAIN, "patience": 1000}, {".json", ".safetensors"}), (TRL, set())]
-)
-def test_a_training_that_is_cancelled_keeps_its_last_checkpoint_and_leaves_no_model(
-    bench: Workbench, tmp_path: Path, settings: Row, files: set[str]
+@pytest.mark.parametrize("settings", [{**PLAIN, "patience": 1000}, TRL])
+def test_a_training_that_is_cancelled_keeps_its_last_checkpoint_and_goes_on_from_it(
+    bench: Workbench, tmp_path: Path, settings: Row
 ) -> None:
-    """TRL's checkpoints would hold pickles, so none is written."""
     load_sample(bench.store, bench.desks, "test")
     chosen = {**settings, "epochs": 1000, "model": str(write_encoder(tmp_path / "encoder"))}
     job = learning.start_training(bench, "x", "ann", policy=Policy(simulated=True), **chosen)
     run = ingest.run_of(bench, job)
-    until(lambda: any(event.get("epoch", 0) > 2 for event in read_lines(run.events_file)) or run.result())
-    assert ingest.cancel(bench, job, "ann")
-    row, status = ended(bench, job)
-    assert (row.state, status.reason) == ("cancelled", "It was asked to stop."), run.log()
-    assert {path.suffix for path in run.path.glob("checkpoints/first/checkpoint-*/*")} == files
-    assert not registry.listed(bench.store) and not [*run.artifacts.iterdir()]
+
+    def steps() -> list[int]:
+        return [event["step"] for event in read_lines(run.events_file) if "loss" in event]
+
+    for goes_on in (False, True):
+        if goes_on:
+            ingest.resume(bench, job, "ann")
+        before = len(steps())
+        until(lambda before=before: len(steps()) > before + 20 or run.result())  # type: ignore[misc]
+        assert ingest.cancel(bench, job, "ann")
+        row, status = ended(bench, job)
+        assert (row.state, status.reason) == ("cancelled", "It was asked to stop."), run.log()
+        files = {path.suffix for path in run.path.glob("checkpoints/first/checkpoint-*/*")}
+        assert files == {".json", ".safetensors"}
+        assert not registry.listed(bench.store) and not [*run.artifacts.iterdir()]
+    assert steps() == [*range(1, len(steps()) + 1)]
 
 
 def test_only_a_transformer_is_trained_on_from(bench: Workbench) -> None:
