@@ -82,6 +82,69 @@ def load(directory: Path, encoder: Encoders) -> TrlReward:
         raise RewardError(f"The reward model in {directory} cannot be read: {error}") from None
 
 
+@dataclass
+class _Follower(TrainerCallback):  # type: ignore[misc]
+    """Tells how a training on so many ``pairs`` goes, takes it up at a checkpoint, keeps others, and stops it."""
+
+    checkpoints: Checkpoints
+    start: Checkpoint | None
+    seed: int
+    how: Mapping[str, Any]
+    pairs: int
+    tell: Callable[[str, int, int], None]
+    metric: Callable[..., None]
+    should_stop: Callable[[], bool]
+    stopped: bool = False
+    begun: float = 0.0
+    kept: float = field(default_factory=time.monotonic)
+
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, optimizer: Any, lr_scheduler: Any, **rest: Any
+    ) -> None:
+        if self.start:
+            remember(optimizer, self.start.tensors["optimizer"])
+            lr_scheduler.load_state_dict(self.start.state["schedule"])
+            for group, rate in zip(optimizer.param_groups, self.start.state["rates"], strict=True):
+                group["lr"] = rate
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + state.global_step)
+        self.begun = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        self.stopped = self.should_stop()
+        if self.stopped:
+            control.should_training_stop = True
+        else:
+            self.tell("training", state.global_step, state.max_steps)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **rest: Any) -> None:
+        if "loss" not in logs:
+            return
+        batch = args.train_batch_size
+        before = (state.global_step - 1) % math.ceil(self.pairs / batch) * batch
+        rate = min(batch, self.pairs - before) / (time.monotonic() - self.begun)
+        said = {name: logs[name] for name in ("loss", "accuracy", "learning_rate") if name in logs}
+        self.metric(step=state.global_step, epoch=state.epoch, examples_per_second=rate, **said)
+        if not np.isfinite(logs["loss"]):
+            raise RewardError(
+                f"The loss at step {state.global_step} is not a number: train again with a smaller learning rate (it "
+                f"was {self.how['learning_rate']:g})."
+            )
+        if control.should_training_stop or time.monotonic() - self.kept > self.how["checkpoint_seconds"]:
+            self._keep(state, **rest)
+
+    def _keep(self, state: Any, model: Any, optimizer: Any, lr_scheduler: Any, **rest: Any) -> None:
+        tensors = {"weights": model.state_dict(), "optimizer": moments(optimizer)}
+        where = {
+            "trainer": {**asdict(state), "log_history": []},
+            "schedule": lr_scheduler.state_dict(),
+            "rates": [group["lr"] for group in optimizer.param_groups],
+        }
+        self.checkpoints.keep(Checkpoint(tensors, where))
+        self.kept = time.monotonic()
+
+
 def fit(
     pairs: Sequence[Preference],
     told: Mapping[str, Any],
@@ -135,53 +198,7 @@ def fit(
     )
     last = kept.last()
 
-    class Tell(TrainerCallback):  # type: ignore[misc]
-        begun, written, stopped = 0.0, time.monotonic(), False
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **of: Any) -> None:
-            if last:
-                remember(of["optimizer"], last.tensors["optimizer"])
-                of["lr_scheduler"].load_state_dict(last.state["schedule"])
-                for group, rate in zip(of["optimizer"].param_groups, last.state["rates"], strict=True):
-                    group["lr"] = rate
-
-        def on_step_begin(self, args: Any, state: Any, control: Any, **of: Any) -> None:
-            torch.manual_seed(told["seed"] * 1_000_003 + state.global_step)
-            self.begun = time.monotonic()
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **of: Any) -> None:
-            self.stopped = should_stop()
-            if self.stopped:
-                control.should_training_stop = True
-            else:
-                on_progress("training", state.global_step, state.max_steps)
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **of: Any) -> None:
-            names = {"loss": "loss", "accuracy": "accuracy", "learning_rate": "learning_rate"}
-            said = {ours: logs[theirs] for theirs, ours in names.items() if theirs in (logs or {})}
-            if "loss" in said:
-                batch = args.train_batch_size
-                before = (state.global_step - 1) % math.ceil(len(data) / batch) * batch
-                rate = min(batch, len(data) - before) / (time.monotonic() - self.begun)
-                on_metric(step=state.global_step, epoch=state.epoch, examples_per_second=rate, **said)
-                if not np.isfinite(said["loss"]):
-                    raise RewardError(
-                        f"The loss at step {state.global_step} is not a number: train again with a smaller learning "
-                        f"rate (it was {how['learning_rate']:g})."
-                    )
-                due = time.monotonic() - self.written > how["checkpoint_seconds"]
-                if due or control.should_training_stop:
-                    self.keep(state, **of)
-
-        def keep(self, state: Any, model: Any, optimizer: Any, lr_scheduler: Any, **of: Any) -> None:
-            tensors = {"weights": model.state_dict(), "optimizer": moments(optimizer)}
-            rates = [group["lr"] for group in optimizer.param_groups]
-            where = {**asdict(state), "log_history": []}
-            kept.keep(
-                Checkpoint(tensors, {"trainer": where, "schedule": lr_scheduler.state_dict(), "rates": rates})
-            )
-            self.written = time.monotonic()
-
+    follower = _Follower(kept, last, told["seed"], how, len(data), on_progress, on_metric, should_stop)
     with tempfile.TemporaryDirectory() as scratch:
         arguments = RewardConfig(
             output_dir=scratch,
@@ -204,14 +221,14 @@ def fit(
             args=arguments,
             train_dataset=data,
             processing_class=tokenizer,
-            callbacks=[tell := Tell()],
+            callbacks=[follower],
         )
         if last:
             save_file(dict(last.tensors["weights"]), Path(scratch) / "model.safetensors")
             where = json.dumps(last.state["trainer"])
             (Path(scratch) / "trainer_state.json").write_text(where, encoding="utf-8")
         trainer.train(resume_from_checkpoint=scratch if last else None)
-    if tell.stopped:
+    if follower.stopped:
         raise Interrupted
     reward = TrlReward(model.eval(), tokenizer, told["model"], how["tokens"])
     return reward, {
