@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from api import (
     adjudications,
     annotations,
+    experiments,
     export,
     jobs,
     metrics,
@@ -29,6 +30,7 @@ from core.reading import FileError
 from core.rewards.base import RewardError
 from jobs.resident import NoSuchModel, NotReady
 from storage.campaigns import CampaignError
+from storage.experiments import ExperimentError
 from storage.models import ModelError
 from storage.people import PeopleError
 from storage.store import StoreError
@@ -38,7 +40,7 @@ With sign-in on, send an API token: `Authorization: Bearer <token>`. With sign-i
 `X-Attune-Name`; without it you are "local". Every error is `{"detail": "...", "field": "..."}`.
 
 Annotators fetch and send annotations and see their own; researchers read everything and score; leads add prompts and
-pairs, adjudicate, start jobs and deploy models.
+pairs, adjudicate, start jobs, deploy models and run experiments.
 """
 _NOT_ACCEPTED = {"full": 409, "judged": 409, "unknown": 404, "yours_not": 403}
 
@@ -62,6 +64,7 @@ for area in (
     scoring,
     jobs,
     registry,
+    experiments,
     production,
     reports,
 ):
@@ -113,6 +116,7 @@ def _no_model(_: Request, error: NoSuchModel) -> JSONResponse:
     return _problem(404, _safe(str(error)), "model")
 
 
+@api.exception_handler(ExperimentError)
 @api.exception_handler(ModelError)
 @api.exception_handler(NotReady)
 def _not_now(_: Request, error: Exception) -> JSONResponse:

@@ -16,11 +16,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.experiments import Variant
 from core.rewards.base import MODEL_FILE, RewardError, describe
 from jobs import calibrate
 from jobs.inputs import read_table
 from jobs.protocol import JobError, Row, Run, read_json, replacing, write_json
-from storage import learning, models
+from storage import experiments, learning, models
+from storage.experiments import Experiment
 from storage.models import Model, ModelError
 from storage.tables import JobRow, ModelRow, ProbeRow
 from storage.workbench import Workbench
@@ -88,6 +90,17 @@ def roll_back(bench: Workbench, model_id: str, actor: str) -> Model:
             f"archive {before.version} and roll back again."
         ) from None
     return models.roll_back(bench.store, model.name, actor, before.id)
+
+
+def deploy_arm(bench: Workbench, experiment_id: str, variant: Variant, actor: str) -> Experiment:
+    """Deploy the version of an arm, whose files are whole, and end its experiment.
+
+    Raises ExperimentError where an arm of it was deployed already; else as ``deploy``.
+    """
+    experiment = experiments.get(bench.store, experiment_id)
+    if experiment.deployed is None:
+        deploy(bench, experiment.model(variant).id, actor)
+    return experiments.conclude(bench.store, experiment_id, variant, actor)
 
 
 def take_model(bench: Workbench, job: JobRow, run: Run) -> None:

@@ -132,6 +132,21 @@ def _m006_served(connection: Connection) -> None:
     )
 
 
+def _m007_experiments(connection: Connection) -> None:
+    for statement in (
+        """CREATE TABLE experiment (id TEXT PRIMARY KEY, name TEXT NOT NULL, control_id TEXT NOT NULL, treatment_id TEXT NOT NULL,
+           metric TEXT NOT NULL, share DOUBLE NOT NULL, planned INTEGER NOT NULL, worth DOUBLE NOT NULL, seed TEXT NOT NULL,
+           actor TEXT NOT NULL, created_at TIMESTAMPTZ NOT NULL)""",
+        """CREATE TABLE experiment_event (id TEXT PRIMARY KEY, experiment_id TEXT NOT NULL, occurred_at TIMESTAMPTZ NOT NULL,
+           actor TEXT NOT NULL, kind TEXT NOT NULL, planned INTEGER, variant TEXT)""",
+        """CREATE TABLE assignment (id TEXT PRIMARY KEY, experiment_id TEXT NOT NULL, unit TEXT NOT NULL, variant TEXT NOT NULL,
+           assigned_at TIMESTAMPTZ NOT NULL)""",
+        """CREATE TABLE outcome (experiment_id TEXT NOT NULL, unit TEXT NOT NULL, metric TEXT NOT NULL, value DOUBLE NOT NULL,
+           id TEXT, occurred_at TIMESTAMPTZ NOT NULL)""",
+    ):
+        connection.execute(text(statement))
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _m001_first_floor,
     _m002_learning,
@@ -139,6 +154,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _m004_adjudication,
     _m005_drift,
     _m006_served,
+    _m007_experiments,
 )
 
 

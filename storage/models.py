@@ -152,11 +152,18 @@ def roll_back(store: Store, name: str, actor: str, to: str | None = None) -> Mod
 
 
 def archive(store: Store, model_id: str, actor: str) -> Model:
-    """Put a model out of use. Raises ModelError while it is deployed."""
+    """Put a model out of use. Raises ModelError while it is deployed or an arm of an experiment that goes on."""
     with store.writing() as session:
         model = _get(session, model_id)
         if model.status == "deployed":
             raise ModelError(f"{_called(model)} is deployed; deploy another version or roll back first.")
+        going_on = store.rows(
+            """SELECT name FROM experiment WHERE ? IN (control_id, treatment_id) AND id NOT IN
+               (SELECT experiment_id FROM experiment_event WHERE kind IN ('ended', 'deployed'))""",
+            model_id,
+        )
+        for (name,) in going_on:
+            raise ModelError(f"{_called(model)} is in the experiment {name}; end that first.")
         return _move(session, model, actor, "archive", "archived")
 
 

@@ -321,6 +321,70 @@ served = Table(
 ``bucket`` says (``core.production``). Rows are only added: those that are alike count together."""
 
 
+class ExperimentRow(SQLModel, table=True):
+    """An A/B experiment between two models, never changed: what becomes of it are events.
+
+    ``metric`` decides, and ``worth`` is the smallest difference of it worth having. A ``share`` of all units, by the hash of the ``seed``
+    and the unit, gets the treatment. ``planned`` is the number of units it began with as its plan.
+    """
+
+    __tablename__ = "experiment"
+    id: str = Field(primary_key=True)
+    name: str
+    control_id: str
+    treatment_id: str
+    metric: str
+    share: float = Field(sa_type=Double)
+    planned: int
+    worth: float = Field(sa_type=Double)
+    seed: str
+    actor: str
+    created_at: datetime = _time()
+
+
+class ExperimentEventRow(SQLModel, table=True):
+    """What became of an experiment (``kind``: started, paused, extended, ended, deployed), never changed: the latest one stands.
+
+    ``planned`` is the number of units it was extended to, ``variant`` the arm that was deployed.
+    """
+
+    __tablename__ = "experiment_event"
+    id: str = Field(primary_key=True)
+    experiment_id: str
+    occurred_at: datetime = _time()
+    actor: str
+    kind: str
+    planned: int | None = None
+    variant: str | None = None
+
+
+class AssignmentRow(SQLModel, table=True):
+    """A unit (whatever a product assigns: a user, a conversation) of an experiment, and the arm it got.
+
+    ``id`` is of both, so that a unit that asks twice at once counts once, and is found at once: DuckDB finds a row by a key of one column.
+    """
+
+    __tablename__ = "assignment"
+    id: str = Field(primary_key=True)
+    experiment_id: str
+    unit: str
+    variant: str
+    assigned_at: datetime = _time()
+
+
+outcome = Table(
+    "outcome",
+    SQLModel.metadata,
+    Column("experiment_id", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("id", Text),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+)
+"""What came of a unit, by a metric; ``id`` is the client's own, and enters once. No key, as with predictions."""
+
+
 class AuditRow(SQLModel, table=True):
     """Who did what to which record, and when; never changed."""
 

@@ -66,6 +66,19 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, object]]] = {
     ("POST", "/models/{model_id}/restore"): ("lead", {}),
     ("POST", "/models/{model_id}/aliases"): ("lead", {"json": {"alias": "champion"}}),
     ("DELETE", "/models/{model_id}/aliases"): ("lead", {"params": {"alias": "champion"}}),
+    ("POST", "/models/ab-test"): ("lead", {"json": {}}),
+    ("GET", "/experiments"): ("researcher", {}),
+    ("GET", "/experiments/{experiment_id}"): ("researcher", {}),
+    ("GET", "/experiments/{experiment_id}/assign"): ("researcher", {"params": {"unit": "u"}}),
+    ("POST", "/experiments/{experiment_id}/outcomes"): (
+        "researcher",
+        {"json": {"outcomes": [{"unit": "u", "metric": "win", "value": 1}]}},
+    ),
+    ("POST", "/experiments/{experiment_id}/pause"): ("lead", {}),
+    ("POST", "/experiments/{experiment_id}/resume"): ("lead", {}),
+    ("POST", "/experiments/{experiment_id}/extend"): ("lead", {"json": {"planned": 500}}),
+    ("POST", "/experiments/{experiment_id}/end"): ("lead", {}),
+    ("POST", "/experiments/{experiment_id}/deploy"): ("lead", {"json": {}}),
 }
 
 
@@ -80,7 +93,8 @@ def test_every_route_is_in_the_table_of_roles(team: Team) -> None:
 def test_each_route_for_each_role(team: Team, route: tuple[str, str], role: str | None) -> None:
     needed, request = ROUTES[route]
     method, path = route
-    nobody = dict.fromkeys(("pair_id", "annotation_id", "resolution_id", "job_id", "model_id"), "x_none")
+    ids = ("pair_id", "annotation_id", "resolution_id", "job_id", "model_id", "experiment_id")
+    nobody = dict.fromkeys(ids, "x_none")
     url = f"{team.server.url}/api{path.format(**nobody)}"
     answer = httpx.request(method, url, headers=team.headers(role), **request)  # type: ignore[arg-type]
     assert answer.is_success or "detail" in answer.json()

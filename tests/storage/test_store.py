@@ -170,7 +170,7 @@ def test_migrations_are_recorded_once_and_in_order(store: Store) -> None:
     again.close()
 
 
-KEYLESS = {"prediction", "drift_point", "drift_cluster", "served"}
+KEYLESS = {"prediction", "drift_point", "drift_cluster", "served", "outcome"}
 
 
 def test_the_migrated_schema_is_what_the_tables_say(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,360 @@
+"""A/B experiments in the store: what became of each, which unit got which arm, and what came of it."""
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Literal
+
+import duckdb
+import pyarrow as pa
+from sqlmodel import Session
+
+from core import experiments as core
+from core.experiments import METRICS, Analysis, Metric, Variant
+from core.records import Refusal
+from storage import models
+from storage.models import Model
+from storage.store import Store, audit, insert, new_id, registered
+from storage.tables import AssignmentRow, ExperimentEventRow, ExperimentRow
+
+State = Literal["running", "paused", "ended", "deployed"]
+STATES: dict[str, State] = {
+    "started": "running",
+    "paused": "paused",
+    "ended": "ended",
+    "deployed": "deployed",
+}
+OPEN: tuple[State, ...] = ("running", "paused")
+MAX_PLANNED = 100_000_000
+_NONE = "There is no experiment with the id {!r}."
+AHEAD = timedelta(minutes=5)
+"""How far the clock of a product may be ahead of ours."""
+
+_STANDING = """SELECT e.*, last.kind, last.occurred_at, last.variant, coalesce(planned.target, e.planned) AS target,
+                      coalesce(counted.units, 0) AS units
+    FROM experiment e
+    JOIN (SELECT experiment_id, arg_max(kind, occurred_at) AS kind, max(occurred_at) AS occurred_at, max(variant) AS variant
+          FROM experiment_event WHERE kind <> 'extended' GROUP BY experiment_id) last ON last.experiment_id = e.id
+    LEFT JOIN (SELECT experiment_id, max(planned) AS target FROM experiment_event GROUP BY experiment_id) planned
+           ON planned.experiment_id = e.id
+    LEFT JOIN (SELECT experiment_id, count(*) AS units FROM assignment GROUP BY experiment_id) counted ON counted.experiment_id = e.id"""
+
+_MOMENTS = """WITH arm AS (SELECT rowid AS who, unit, variant FROM assignment WHERE experiment_id = $1
+), here AS (
+    SELECT metric, who, variant, value, CAST(occurred_at AT TIME ZONE 'UTC' AS DATE) AS day
+    FROM outcome JOIN arm USING (unit) WHERE experiment_id = $1
+), centred AS (SELECT metric, avg(value) AS centre FROM here GROUP BY metric
+), daily AS (
+    SELECT metric, who, day, any_value(variant) AS variant, sum(value) AS total, count(*) AS n FROM here GROUP BY metric, who, day
+), so_far AS (
+    SELECT metric, who, day, variant, centre, sum(total) OVER upto / sum(n) OVER upto - centre AS mean
+    FROM daily JOIN centred USING (metric) WINDOW upto AS (PARTITION BY metric, who ORDER BY day)
+), changed AS (SELECT *, lag(mean) OVER (PARTITION BY metric, who ORDER BY day) AS before FROM so_far)
+SELECT metric, any_value(centre) AS centre, day, variant, count(*) FILTER (before IS NULL)::DOUBLE AS n,
+       sum(mean - coalesce(before, 0)) AS total, sum(mean * mean - coalesce(before * before, 0)) AS squares
+FROM changed GROUP BY metric, day, variant"""
+"""What each day changed in the number, sum and sum of squares of the means of units, each mean being of the outcomes up to that day."""
+
+
+class ExperimentError(ValueError):
+    """An experiment cannot be, or become, what was asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment as it stands, since ``changed_at``; ``target`` is the number of units it is to have by now, ``units`` those it has,
+    ``deployed`` the arm that was deployed."""
+
+    id: str
+    name: str
+    control: Model
+    treatment: Model
+    metric: Metric
+    share: float
+    planned: int
+    target: int
+    worth: float
+    actor: str
+    created_at: datetime
+    state: State
+    changed_at: datetime
+    deployed: Variant | None
+    units: int
+
+    def model(self, variant: Variant) -> Model:
+        return self.control if variant == "control" else self.treatment
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The arm of a unit and its model (id, name, version); where it does not count, ``reason`` says why."""
+
+    variant: Variant
+    model: tuple[str, str, str]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a unit; ``id`` is the client's own, so that sending it again adds nothing; ``at`` is now where it is None."""
+
+    unit: str
+    metric: Metric
+    value: float
+    id: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of outcomes: how many entered, how many were there already, and which were refused (rows from 1)."""
+
+    added: int
+    duplicate: int
+    refused: list[Refusal]
+
+
+def create(store: Store, row: ExperimentRow, actor: str) -> Experiment:
+    """Begin an experiment; its id, seed and time are set here. Raises ExperimentError, ModelError for a model that there is not."""
+    row.name = row.name.strip()
+    if not 0 < len(row.name) <= models.MAX_NAME:
+        raise ExperimentError(f"name: give the experiment a name of 1 to {models.MAX_NAME} characters")
+    if row.control_id == row.treatment_id:
+        raise ExperimentError("treatment: it is the control as well; choose another version")
+    if not 0.01 <= row.share <= 0.99:
+        raise ExperimentError("share: the treatment must get from 1% to 99% of the units")
+    if not 2 * core.LEAST <= row.planned <= MAX_PLANNED:
+        raise ExperimentError(f"planned: plan from {2 * core.LEAST} to {MAX_PLANNED:,} units")
+    with store.writing() as session:
+        for model_id in (row.control_id, row.treatment_id):
+            model = models.get(store, model_id)
+            if model.status == "archived":
+                raise ExperimentError(f"{model.name} {model.version} is archived; restore it first.")
+        row.id, row.seed, row.actor, row.created_at = new_id("x"), secrets.token_hex(16), actor, datetime.now(UTC)  # fmt: skip
+        session.add(row)
+        session.flush()
+        _record(session, row.id, actor, "started", "start", name=row.name, control=row.control_id, treatment=row.treatment_id,
+                metric=row.metric, share=row.share, planned=row.planned, worth=row.worth)  # fmt: skip
+    return get(store, row.id)
+
+
+def listed(store: Store) -> list[Experiment]:
+    """The experiments, the latest first."""
+    return _standing(store, "ORDER BY e.created_at DESC, e.id")
+
+
+def get(store: Store, experiment_id: str) -> Experiment:
+    """The experiment. Raises ExperimentError where there is none of that id."""
+    found = _standing(store, "WHERE e.id = ?", experiment_id)
+    if not found:
+        raise ExperimentError(_NONE.format(experiment_id))
+    return found[0]
+
+
+def pause(store: Store, experiment_id: str, actor: str) -> Experiment:
+    """Take no new units; those that have an arm keep it, and their outcomes come in. Raises ExperimentError unless it is running."""
+    return _move(store, experiment_id, actor, "paused", "pause", ("running",))
+
+
+def resume(store: Store, experiment_id: str, actor: str) -> Experiment:
+    """Take new units again. Raises ExperimentError unless it is paused."""
+    return _move(store, experiment_id, actor, "started", "resume", ("paused",))
+
+
+def extend(store: Store, experiment_id: str, planned: int, actor: str) -> Experiment:
+    """Plan more units. Raises ExperimentError where it is over, or these are not more."""
+    target = get(store, experiment_id).target
+    if not target < planned <= MAX_PLANNED:
+        raise ExperimentError(f"planned: it has {target:,} units planned; extend it to more, at most {MAX_PLANNED:,}")  # fmt: skip
+    return _move(store, experiment_id, actor, "extended", "extend", OPEN, planned=planned)
+
+
+def end(store: Store, experiment_id: str, actor: str) -> Experiment:
+    """Give every unit the control from now on, and take no more outcomes. Raises ExperimentError where it is over."""
+    return _move(store, experiment_id, actor, "ended", "end", OPEN)
+
+
+def conclude(store: Store, experiment_id: str, variant: Variant, actor: str) -> Experiment:
+    """End it, and give every unit this arm from now on; ``jobs.models.deploy_arm`` deploys its model. Raises ExperimentError where an arm
+    was deployed already."""
+    return _move(store, experiment_id, actor, "deployed", "deploy", (*OPEN, "ended"), variant=variant)
+
+
+def assign(store: Store, experiment_id: str, unit: str) -> Assigned:
+    """The arm of a unit: the one it has, or one drawn now while the experiment is running. Raises ExperimentError where there is none."""
+    fixed = _fixed(store, experiment_id)
+    key = f"{experiment_id}:{unit}"
+    ((kind, deployed, has),) = store.rows(
+        """SELECT kind, variant, (SELECT variant FROM assignment WHERE id = ?) FROM experiment_event
+           WHERE experiment_id = ? AND kind <> 'extended' ORDER BY occurred_at DESC LIMIT 1""",
+        key, experiment_id,
+    )  # fmt: skip
+    match STATES[kind]:
+        case "deployed":
+            return Assigned(deployed, fixed.model[deployed], f"The {deployed} was deployed.")
+        case "ended":
+            return Assigned("control", fixed.model["control"], "The experiment has ended.")
+        case "paused" if has is None:
+            return Assigned(
+                "control", fixed.model["control"], "The experiment is paused and takes no new units."
+            )
+    if has is None:
+        has = core.assigned(fixed.seed, unit, fixed.share)
+        with suppress(duckdb.ConstraintException):  # it asked twice at once, and gets the same arm
+            store.append(AssignmentRow(id=key, experiment_id=experiment_id, unit=unit, variant=has, assigned_at=datetime.now(UTC)))  # fmt: skip
+    return Assigned(has, fixed.model[has])
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """What never changes of an experiment; ``model``: id, name and version."""
+
+    seed: str
+    share: float
+    model: dict[Variant, tuple[str, str, str]]
+
+
+@lru_cache(maxsize=256)
+def _fixed(store: Store, experiment_id: str) -> _Fixed:
+    with store.reading() as session:
+        row = session.get(ExperimentRow, experiment_id)
+    if row is None:
+        raise ExperimentError(_NONE.format(experiment_id))
+    arms = (models.get(store, model_id) for model_id in (row.control_id, row.treatment_id))
+    return _Fixed(
+        row.seed, row.share, {v: (m.id, m.name, m.version) for v, m in zip(core.VARIANTS, arms, strict=True)}
+    )
+
+
+def add_outcomes(store: Store, experiment_id: str, outcomes: Sequence[Outcome]) -> Taken:
+    """Take outcomes in, those that can be. Raises ExperimentError where the experiment is over, or there is none."""
+    now = datetime.now(UTC)
+    with store.writing() as session:
+        experiment = get(store, experiment_id)
+        if experiment.state not in OPEN:
+            raise ExperimentError(f"{experiment.name} has ended and takes no more outcomes.")
+        units = pa.table({"unit": pa.array([one.unit for one in outcomes], pa.string())})
+        query = "SELECT DISTINCT unit FROM incoming SEMI JOIN (FROM assignment WHERE experiment_id = ?) USING (unit)"
+        with registered(session, units) as connection:
+            known = {unit for (unit,) in connection.execute(query, [experiment_id]).fetchall()}
+        refused, rows, seen = [], [], set()
+        for number, one in enumerate(outcomes, start=1):
+            at = one.at or now
+            if fault := _fault(one, at, experiment, known, now):
+                refused.append(Refusal(number, *fault))
+            elif one.id is None or one.id not in seen:
+                seen.add(one.id)
+                rows.append({"experiment_id": experiment_id, "unit": one.unit, "metric": one.metric, "value": one.value, "id": one.id,
+                             "occurred_at": at})  # fmt: skip
+        added = 0
+        if rows:
+            table = pa.Table.from_pylist(rows, _OUTCOME)
+            added = insert(session, "outcome", table, unless="experiment_id, id")
+    return Taken(added, len(outcomes) - len(refused) - added, refused)
+
+
+_OUTCOME = pa.schema([
+    ("experiment_id", pa.string()), ("unit", pa.string()), ("metric", pa.string()), ("value", pa.float64()), ("id", pa.string()),
+    ("occurred_at", pa.timestamp("us", "UTC")),
+])  # fmt: skip
+
+
+def analyse(store: Store, experiment_id: str) -> Analysis:
+    """What is known of an experiment. Raises ExperimentError where there is none of that id."""
+    experiment = get(store, experiment_id)
+    found = store.table(_MOMENTS, experiment_id)
+    counts = store.table(
+        """SELECT count(*) FILTER (variant = 'control') AS control, count(*) FILTER (variant = 'treatment') AS treatment
+           FROM assignment WHERE experiment_id = ? GROUP BY CAST(assigned_at AT TIME ZONE 'UTC' AS DATE)
+           ORDER BY CAST(assigned_at AT TIME ZONE 'UTC' AS DATE)""",
+        experiment_id,
+    )  # fmt: skip
+    return core.analyse(
+        counts.to_pandas().to_numpy().cumsum(0),
+        core.moments(found),
+        experiment.metric,
+        experiment.share,
+        experiment.planned,
+        experiment.target,
+        experiment.worth,
+    )
+
+
+def recommended(store: Store, experiment_id: str) -> Variant:
+    """The arm whose deployment is recommended. Raises ExperimentError where that is neither."""
+    found = analyse(store, experiment_id).recommendation
+    if found.choice == "deploy treatment":
+        return "treatment"
+    if found.choice == "keep control":
+        return "control"
+    raise ExperimentError(
+        f"Neither arm is recommended ({found.choice}): name the variant to deploy. {found.why}"
+    )
+
+
+def outcomes(store: Store, experiment_id: str) -> pa.Table:
+    """Every outcome with the arm of its unit, in order of time: ``unit``, ``variant``, ``metric``, ``value``, ``id``, ``occurred_at``."""
+    return store.table(
+        """SELECT unit, variant, metric, value, outcome.id, occurred_at FROM outcome JOIN assignment USING (experiment_id, unit)
+           WHERE experiment_id = ? ORDER BY occurred_at, unit, metric, value""",
+        experiment_id,
+    )
+
+
+def _fault(
+    one: Outcome, at: datetime, experiment: Experiment, known: set[str], now: datetime
+) -> tuple[str, str] | None:
+    measure = METRICS[one.metric]
+    if one.unit not in known:
+        return "unit", "no arm was assigned to it; ask for its assignment first"
+    if not measure.low <= one.value <= measure.high:
+        return "value", f"{one.metric} must be from {measure.low:g} to {measure.high:,.0f}, not {one.value:g}"
+    if at < experiment.created_at:
+        return "at", "it is from before the experiment began"
+    if at > now + AHEAD:
+        return "at", "it is in the future"
+    return None
+
+
+def _standing(store: Store, which: str, *parameters: object) -> list[Experiment]:
+    rows = store.table(f"{_STANDING} {which}", *parameters).to_pylist()
+    known = {model.id: model for model in models.listed(store, archived=True)} if rows else {}
+    return [_experiment(row, known) for row in rows]
+
+
+def _experiment(row: dict[str, Any], known: dict[str, Model]) -> Experiment:
+    kept = ("id", "name", "metric", "share", "planned", "target", "worth", "actor", "created_at", "units")
+    return Experiment(
+        control=known[row["control_id"]],
+        treatment=known[row["treatment_id"]],
+        state=STATES[row["kind"]],
+        changed_at=row["occurred_at"],
+        deployed=row["variant"],
+        **{name: row[name] for name in kept},
+    )
+
+
+def _move(
+    store: Store,
+    experiment_id: str,
+    actor: str,
+    kind: str,
+    action: str,
+    since: tuple[State, ...],
+    **what: Any,
+) -> Experiment:
+    with store.writing() as session:
+        experiment = get(store, experiment_id)
+        if experiment.state not in since:
+            raise ExperimentError(f"{experiment.name} is {experiment.state}, so you cannot {action} it.")
+        _record(session, experiment_id, actor, kind, action, **what)
+    return get(store, experiment_id)
+
+
+def _record(session: Session, experiment_id: str, actor: str, kind: str, action: str, **what: Any) -> None:
+    kept = {name: what[name] for name in ("planned", "variant") if kind != "started" and name in what}
+    session.add(ExperimentEventRow(id=new_id("xe"), experiment_id=experiment_id, occurred_at=datetime.now(UTC), actor=actor, kind=kind, **kept))  # fmt: skip
+    audit(session, actor, action, "experiment", experiment_id, **what)
