@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
 
 from api.access import Lead, Researcher
 from api.metrics import Figure
 from api.models import Body, Limit, Name, Offset, Refused, problems, storable
-from api.registry import known as known_model
+from api.registry import known
 from api.scoring import ScoredBy
 from core.experiments import LEAST, MOST, Choice, Compared, Metric, Variant
 from jobs import models
@@ -166,7 +166,7 @@ class WholeExperiment(ListedExperiment):
 def begin(new: NewExperiment, lead: Lead) -> ListedExperiment:
     """Begin an experiment between two versions. 409 for one that is archived, or the same twice."""
     for model_id in (new.control, new.treatment):
-        known_model(model_id)
+        known(model_id)
     given = new.model_dump(exclude={"control", "treatment"})
     row = ExperimentRow(control_id=new.control, treatment_id=new.treatment, **given)
     return ListedExperiment.of(experiments.create(workbench().store, row, lead.id))
@@ -183,7 +183,6 @@ def list_experiments(_: Researcher, offset: Offset = 0, limit: Limit = 50) -> Ex
 @router.get("/experiments/{experiment_id}", responses=problems(404))
 def get_experiment(experiment_id: Name, _: Researcher) -> WholeExperiment:
     """An experiment with what it says: each metric in both arms, the effect, the split of the units, and what is recommended."""
-    known(experiment_id)
     return _at(workbench().store.revision, experiment_id)
 
 
@@ -203,7 +202,7 @@ def _at(revision: int, experiment_id: str) -> WholeExperiment:
 
 def _comparison(compared: Compared) -> Comparison:
     known = np.flatnonzero(~np.isnan(compared.over.value))
-    days = [Day(day=str(compared.day[i]), effect=Figure(**asdict(compared.over[i]))) for i in known]
+    days = [Day(day=str(compared.day[i]), effect=Figure(**asdict(compared.over[int(i)]))) for i in known]
     return Comparison(
         **{name: Figure(**asdict(getattr(compared, name))) for name in ("control", "treatment", "effect")},
         p_value=compared.p_value,
@@ -217,10 +216,7 @@ def assign(experiment_id: Name, unit: Annotated[Some, Query(description="A user,
            _: Researcher) -> Assignment:  # fmt: skip
     """The model that answers a unit: always the same one while the experiment goes on. While it is paused a new unit gets the control; once
     it has ended every unit does, or gets what was deployed."""
-    try:
-        found = experiments.assign(workbench().store, experiment_id, unit)
-    except ExperimentError as error:
-        raise HTTPException(404, str(error)) from None
+    found = experiments.assign(workbench().store, experiment_id, unit)
     model = ScoredBy(**dict(zip(("id", "name", "version"), found.model, strict=True)))
     return Assignment(
         unit=unit,
@@ -234,7 +230,6 @@ def assign(experiment_id: Name, unit: Annotated[Some, Query(description="A user,
 @router.post("/experiments/{experiment_id}/outcomes", responses=problems(404, 409))
 def add_outcomes(experiment_id: Name, new: Outcomes, _: Researcher) -> Taken:
     """Send what came of units, in batches; those that cannot be taken are refused with their row and the reason, the others enter."""
-    known(experiment_id)
     given = [Outcome(**one.model_dump()) for one in new.outcomes]
     return Taken.model_validate(asdict(experiments.add_outcomes(workbench().store, experiment_id, given)))
 
@@ -242,28 +237,24 @@ def add_outcomes(experiment_id: Name, new: Outcomes, _: Researcher) -> Taken:
 @router.post("/experiments/{experiment_id}/pause", responses=problems(404, 409))
 def pause(experiment_id: Name, lead: Lead) -> ListedExperiment:
     """Take no new units; those that have an arm keep it, and their outcomes come in."""
-    known(experiment_id)
     return ListedExperiment.of(experiments.pause(workbench().store, experiment_id, lead.id))
 
 
 @router.post("/experiments/{experiment_id}/resume", responses=problems(404, 409))
 def resume(experiment_id: Name, lead: Lead) -> ListedExperiment:
     """Take new units again."""
-    known(experiment_id)
     return ListedExperiment.of(experiments.resume(workbench().store, experiment_id, lead.id))
 
 
 @router.post("/experiments/{experiment_id}/extend", responses=problems(404, 409))
 def extend(experiment_id: Name, more: Extension, lead: Lead) -> ListedExperiment:
     """Plan more units. The split stays, and the intervals stay tightest at the number that it began with."""
-    known(experiment_id)
     return ListedExperiment.of(experiments.extend(workbench().store, experiment_id, more.planned, lead.id))
 
 
 @router.post("/experiments/{experiment_id}/end", responses=problems(404, 409))
 def end(experiment_id: Name, lead: Lead) -> ListedExperiment:
     """Give every unit the control, and take no more outcomes."""
-    known(experiment_id)
     return ListedExperiment.of(experiments.end(workbench().store, experiment_id, lead.id))
 
 
@@ -271,14 +262,11 @@ def end(experiment_id: Name, lead: Lead) -> ListedExperiment:
 def deploy(experiment_id: Name, asked: Deployment, lead: Lead) -> ListedExperiment:
     """Have the version of an arm answer for its name, and every unit; ends the experiment. 409 where no arm is named or recommended, 503
     where its files are damaged."""
-    known(experiment_id)
-    arm = asked.variant or experiments.recommended(workbench().store, experiment_id)
+    arm = asked.variant
+    if arm is None:
+        found = experiments.analyse(workbench().store, experiment_id).recommendation
+        if (arm := found.arm) is None:
+            raise ExperimentError(
+                f"Neither arm is recommended ({found.choice}): name the variant. {found.why}"
+            )
     return ListedExperiment.of(models.deploy_arm(workbench(), experiment_id, arm, lead.id))
-
-
-def known(experiment_id: str) -> None:
-    """Raises HTTPException 404 where there is no such experiment."""
-    try:
-        experiments.get(workbench().store, experiment_id)
-    except ExperimentError as error:
-        raise HTTPException(404, str(error)) from None

@@ -30,7 +30,7 @@ from core.reading import FileError
 from core.rewards.base import RewardError
 from jobs.resident import NoSuchModel, NotReady
 from storage.campaigns import CampaignError
-from storage.experiments import ExperimentError
+from storage.experiments import ExperimentError, NoExperiment
 from storage.models import ModelError
 from storage.people import PeopleError
 from storage.store import StoreError
@@ -114,6 +114,11 @@ def _no_campaign(_: Request, error: CampaignError) -> JSONResponse:
 @api.exception_handler(NoSuchModel)
 def _no_model(_: Request, error: NoSuchModel) -> JSONResponse:
     return _problem(404, _safe(str(error)), "model")
+
+
+@api.exception_handler(NoExperiment)
+def _no_experiment(_: Request, error: NoExperiment) -> JSONResponse:
+    return _problem(404, _safe(str(error)))
 
 
 @api.exception_handler(ExperimentError)

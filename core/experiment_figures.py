@@ -54,6 +54,7 @@ def effect_figure(compared: Compared, worth: float = 0.0) -> go.Figure:
             y=measure.better * worth,
             line={"color": COLOURS[2], "width": 1.5, "dash": "dash"},
             annotation={"text": "worth having", "font": {"color": COLOURS[2]}},
+            annotation_position="top right" if measure.better > 0 else "bottom right",
         )
     style(figure, 340).update_xaxes(tickformat="%b %-d", **({"tickvals": day} if len(day) <= FEW else {}))
     return figure.update_yaxes(title=f"{measure.label}, treatment less control", ticksuffix=measure.unit)

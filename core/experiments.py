@@ -114,6 +114,11 @@ class Recommendation:
     choice: Choice
     why: str
 
+    @property
+    def arm(self) -> Variant | None:
+        """What is recommended to be deployed, if that is decided."""
+        return {"deploy treatment": VARIANTS[1], "keep control": VARIANTS[0]}.get(self.choice)
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -134,6 +139,11 @@ def spread(n: npt.ArrayLike, planned: float, alpha: float = ALPHA) -> FloatArray
     """Half the width of the confidence sequence in standard errors, at ``n`` units: theorem 2.2 with rho chosen for ``planned`` units."""
     k = np.asarray(n) / planned * _at_plan(alpha)
     return np.asarray(np.sqrt((1 + 1 / k) * (np.log1p(k) - 2 * np.log(alpha))))
+
+
+def precision(planned: int, share: float) -> float:
+    """Half the width of an effect's interval once the planned units are in, in standard deviations of what units vary by."""
+    return float(spread(planned, planned) / np.sqrt(planned * share * (1 - share)))
 
 
 def always_valid(z: npt.ArrayLike, n: npt.ArrayLike, planned: float) -> FloatArray:
@@ -268,7 +278,7 @@ def _recommend(
     if decides.effect.low is None or decides.effect.high is None:
         return Recommendation("go on", decides.effect.reason or "")
     low, high = sorted((measure.better * decides.effect.low, measure.better * decides.effect.high))
-    said = f"The treatment's {name} less the control's is {_told(decides.effect, measure)}"
+    said = f"With the treatment, {name} differs by {_told(decides.effect, measure)}"
     mind = "".join(f" Mind: {METRICS[m].label.lower()} got worse, by {_told(c.effect, METRICS[m])}." for m, c in metrics.items()
                    if m != metric and _worse(c.effect, METRICS[m]))  # fmt: skip
     if high < 0:

@@ -47,7 +47,10 @@ PAGES: dict[str, list[tuple[str, str, str, Role]]] = {
         ("predict", "Predict", "psychology_alt", "researcher"),
     ],
     "See": [("drift", "Drift", "compare_arrows", "researcher")],
-    "Ship": [("export", "Export", "ios_share", "researcher")],
+    "Ship": [
+        ("export", "Export", "ios_share", "researcher"),
+        ("experiments", "Experiments", "science", "researcher"),
+    ],
     "Guard": [("people", "People", "group", "admin"), ("audit", "Audit", "fact_check", "lead")],
 }
 """The navigation: by group, each page's file, title, icon and the role it is for."""

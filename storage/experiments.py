@@ -29,7 +29,6 @@ STATES: dict[str, State] = {
 }
 OPEN: tuple[State, ...] = ("running", "paused")
 MAX_PLANNED = 100_000_000
-_NONE = "There is no experiment with the id {!r}."
 AHEAD = timedelta(minutes=5)
 """How far the clock of a product may be ahead of ours."""
 
@@ -61,6 +60,13 @@ FROM changed GROUP BY metric, day, variant"""
 
 class ExperimentError(ValueError):
     """An experiment cannot be, or become, what was asked; the message says why and what to do."""
+
+
+class NoExperiment(ExperimentError):
+    """There is no experiment of that id."""
+
+    def __init__(self, experiment_id: str) -> None:
+        super().__init__(f"There is no experiment with the id {experiment_id!r}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +153,10 @@ def listed(store: Store) -> list[Experiment]:
 
 
 def get(store: Store, experiment_id: str) -> Experiment:
-    """The experiment. Raises ExperimentError where there is none of that id."""
+    """The experiment. Raises NoExperiment where there is none of that id."""
     found = _standing(store, "WHERE e.id = ?", experiment_id)
     if not found:
-        raise ExperimentError(_NONE.format(experiment_id))
+        raise NoExperiment(experiment_id)
     return found[0]
 
 
@@ -184,7 +190,7 @@ def conclude(store: Store, experiment_id: str, variant: Variant, actor: str) -> 
 
 
 def assign(store: Store, experiment_id: str, unit: str) -> Assigned:
-    """The arm of a unit: the one it has, or one drawn now while the experiment is running. Raises ExperimentError where there is none."""
+    """The arm of a unit: the one it has, or one drawn now while the experiment is running. Raises NoExperiment."""
     fixed = _fixed(store, experiment_id)
     key = f"{experiment_id}:{unit}"
     ((kind, deployed, has),) = store.rows(
@@ -222,7 +228,7 @@ def _fixed(store: Store, experiment_id: str) -> _Fixed:
     with store.reading() as session:
         row = session.get(ExperimentRow, experiment_id)
     if row is None:
-        raise ExperimentError(_NONE.format(experiment_id))
+        raise NoExperiment(experiment_id)
     arms = (models.get(store, model_id) for model_id in (row.control_id, row.treatment_id))
     return _Fixed(
         row.seed, row.share, {v: (m.id, m.name, m.version) for v, m in zip(core.VARIANTS, arms, strict=True)}
@@ -263,7 +269,7 @@ _OUTCOME = pa.schema([
 
 
 def analyse(store: Store, experiment_id: str) -> Analysis:
-    """What is known of an experiment. Raises ExperimentError where there is none of that id."""
+    """What is known of an experiment. Raises NoExperiment where there is none of that id."""
     experiment = get(store, experiment_id)
     found = store.table(_MOMENTS, experiment_id)
     counts = store.table(
@@ -280,18 +286,6 @@ def analyse(store: Store, experiment_id: str) -> Analysis:
         experiment.planned,
         experiment.target,
         experiment.worth,
-    )
-
-
-def recommended(store: Store, experiment_id: str) -> Variant:
-    """The arm whose deployment is recommended. Raises ExperimentError where that is neither."""
-    found = analyse(store, experiment_id).recommendation
-    if found.choice == "deploy treatment":
-        return "treatment"
-    if found.choice == "keep control":
-        return "control"
-    raise ExperimentError(
-        f"Neither arm is recommended ({found.choice}): name the variant to deploy. {found.why}"
     )
 
 

@@ -85,7 +85,7 @@ def test_nothing_is_deployed_that_is_not_recommended_or_named(learned: Learned, 
     key = asking.post("/models/ab-test", json=new).json()["id"]
     answer = asking.post(f"/experiments/{key}/deploy", json={})
     assert answer.status_code == 409
-    assert answer.json()["detail"] == "Neither arm is recommended (go on): name the variant to deploy. No outcome of cost has come in yet."  # fmt: skip
+    assert answer.json()["detail"] == "Neither arm is recommended (go on): name the variant. No outcome of cost has come in yet."  # fmt: skip
     assert asking.post(f"/experiments/{key}/end").json()["state"] == "ended"
     assert asking.post(f"/experiments/{key}/deploy", json={"variant": "control"}).json()["deployed"] == "control"  # fmt: skip
 
