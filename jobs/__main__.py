@@ -14,6 +14,7 @@ KINDS = {
     "calibrate": ("jobs.calibrate", "a model calibrated anew on other pairs"),
     "score": ("jobs.score", "rewards of answers, or probabilities of pairs"),
     "drift": ("jobs.drift", "what changed between two windows: a map, clusters, tests"),
+    "fine-tune": ("jobs.fine_tune", "a model fine-tuned at a provider"),
     "evaluate": ("jobs.evaluate", "how good a model is on labelled pairs or ratings"),
 }
 REPORTED = ("drift", "evaluate")

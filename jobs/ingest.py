@@ -17,7 +17,7 @@ from typing import cast
 
 from core.generation import Failure, Side
 from core.records import Pair, Parsed, Prompt, Refusal
-from jobs import drift, drift_runs, generate_pairs, models
+from jobs import drift, drift_runs, fine_tune, generate_pairs, models
 from jobs.launcher import Launcher, State, Status
 from jobs.protocol import JobError, Row, Run
 from providers import environment
@@ -30,6 +30,8 @@ from storage.workbench import Workbench
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 LIGHT_SLOTS = 4
+ASK_PROVIDERS = (generate_pairs.KIND, fine_tune.KIND)
+"""Kinds of job that get the providers' keys."""
 _taking = threading.Lock()
 _starting = threading.Lock()
 
@@ -152,10 +154,10 @@ def fill_slots(bench: Workbench) -> None:
     with _starting:
         found = [(job, run_of(bench, job)) for job in job_rows.waiting(bench.store)]
         for light, slots in ((False, bench.settings.job_slots), (True, LIGHT_SLOTS)):
-            these = [(job, run, jobs.status(run).state) for job, run in found if _is_light(run) == light]
+            these = [(job, run, jobs.status(run).state) for job, run in found if is_light(run) == light]
             free = slots - sum(state == "running" for *_, state in these)
             for job, run in [(job, run) for job, run, state in these if state == "queued"][: max(0, free)]:
-                keys = environment(bench.settings) if job.kind == generate_pairs.KIND else {}
+                keys = environment(bench.settings) if job.kind in ASK_PROVIDERS else {}
                 try:
                     jobs.start(run, {"ATTUNE_DATA_DIR": str(bench.settings.data_dir.absolute()), **keys})
                 except JobError as error:
@@ -164,14 +166,14 @@ def fill_slots(bench: Workbench) -> None:
                     logger.exception("Job %s could not be started; it will be tried again.", job.id)
 
 
-def _is_light(run: Run) -> bool:
+def is_light(run: Run) -> bool:
     """Whether the job's work is waiting: generation computes only where it loads a model itself."""
     try:
         job = run.job()
     except JobError:
         return False
     sides = [job["arguments"].get(side, {}).get("provider") for side in ("side_a", "side_b")]
-    return job["kind"] == generate_pairs.KIND and "hf_local" not in sides
+    return job["kind"] in ASK_PROVIDERS and "hf_local" not in sides
 
 
 def failures(bench: Workbench, job: JobRow) -> list[Failure]:

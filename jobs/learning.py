@@ -1,13 +1,16 @@
-"""Trainings, calibrations, evaluations and drift runs on what people said, as a page or a route starts them."""
+"""Trainings, fine-tunings, calibrations, evaluations and drift runs on what people said, as a page or a route starts them."""
 
 from dataclasses import asdict, replace
 from typing import Literal
 
 from core.drift import ALPHA
+from core.fine_tuning import Plan
+from core.generation import ProviderError
 from core.labels import LOST, Policy
 from core.populations import Window
-from jobs import drift, evaluate, ingest, models, train_reward
+from jobs import drift, evaluate, fine_tune, ingest, models, train_reward
 from jobs.protocol import JobError, Row
+from providers import available
 from storage import campaigns, learning
 from storage import drift as drift_rows
 from storage import models as registry
@@ -76,6 +79,28 @@ def start_training(
         models.training(frozen.table, name, parent_id),
         priority,
         time_limit,
+    )
+
+
+def start_fine_tuning(bench: Workbench, plan: Plan, actor: str, campaign_id: str | None) -> JobRow:
+    """Queue a fine-tuning at a provider: the texts of ``plan`` leave the house, as they are, when it starts.
+
+    Nothing is sent, and JobError raised, where there are too few examples or the estimate is above the budget; ProviderError
+    where no key is set.
+    """
+    tuning = plan.tuning
+    if plan.refusal:
+        raise JobError(plan.refusal)
+    if reason := available(bench.settings)[tuning.provider]:
+        raise ProviderError(reason)
+    return ingest.start(
+        bench,
+        fine_tune.KIND,
+        f"{tuning.model} · {tuning.shape} · {len(plan.train):,} examples",
+        actor,
+        campaign_id,
+        fine_tune.arguments(plan),
+        lambda run: fine_tune.freeze(run, plan),
     )
 
 

@@ -4,12 +4,17 @@ import importlib.util
 import os
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from core.generation import ProviderError
 from core.settings import Settings
 from providers.base import Patience, Provider, RateLimit
+
+if TYPE_CHECKING:
+    from providers.http import Account
+    from providers.openai_tuning import OpenAITuning
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 """The model libraries tell nobody what they are used for."""
@@ -79,18 +84,7 @@ def connect(name: str, settings: Settings) -> Provider:
         from providers.hf_local import HfLocal
 
         return HfLocal()
-    from providers.http import Account
-
-    service = _SERVICES[name]
-    account = Account(
-        name=service.title,
-        base_url=_base_url(service, settings),
-        key=_key(service, settings) or "keyless",
-        variable=_variable(service.key_field) if service.key_field else "the server's key",
-        model=service.model,
-        timeout=settings.provider_timeout,
-        patience=Patience(settings.provider_retries, _rate_limit(name, settings.requests_per_minute)),
-    )
+    account = _account(name, settings)
     if name == "anthropic":
         from providers.anthropic import Anthropic
 
@@ -98,6 +92,15 @@ def connect(name: str, settings: Settings) -> Provider:
     from providers.openai import OpenAICompatible
 
     return OpenAICompatible(account, _ALIASES.get(name, {}))
+
+
+def connect_tuning(settings: Settings) -> "OpenAITuning":
+    """Fine-tuning at OpenAI, or at a server that speaks its protocol; raises ProviderError as ``connect`` does."""
+    if reason := _missing("openai", settings):
+        raise ProviderError(reason)
+    from providers.openai_tuning import OpenAITuning
+
+    return OpenAITuning(_account("openai", settings))
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -110,6 +113,21 @@ def environment(settings: Settings) -> dict[str, str]:
         for name in ("provider_timeout", "provider_retries", "requests_per_minute")
     }
     return {name: value for name, value in {**texts, **keys, **numbers}.items() if value}
+
+
+def _account(name: str, settings: Settings) -> "Account":
+    from providers.http import Account
+
+    service = _SERVICES[name]
+    return Account(
+        name=service.title,
+        base_url=_base_url(service, settings),
+        key=_key(service, settings) or "keyless",
+        variable=_variable(service.key_field) if service.key_field else "the server's key",
+        model=service.model,
+        timeout=settings.provider_timeout,
+        patience=Patience(settings.provider_retries, _rate_limit(name, settings.requests_per_minute)),
+    )
 
 
 @cache

@@ -88,7 +88,7 @@ class HttpProvider(ABC):
         try:
             answer = self._request(messages, settings, model, temperature)
         except (self._sdk.APIError, Malformed, ValueError) as error:
-            raise self._explain(error) from None
+            raise explain(error, self._account, self._sdk) from None
         if answer.text and answer.text.strip():
             seconds = time.monotonic() - started
             return Completion(
@@ -102,48 +102,47 @@ class HttpProvider(ABC):
             f"{name} gave an empty answer ({answer.stopped_by}): change the prompt or the model."
         )
 
-    def _explain(self, error: Exception) -> ProviderError:
-        account, sdk = self._account, self._sdk
-        if isinstance(error, sdk.APITimeoutError):
-            return ProviderError(
-                f"{account.name} did not answer within {account.timeout:g} s: "
-                "raise ATTUNE_PROVIDER_TIMEOUT or lower max tokens.",
-                retryable=True,
-            )
-        if isinstance(error, sdk.APIConnectionError):
-            host = httpx2.URL(account.base_url).host
-            return ProviderError(
-                f"{account.name} cannot be reached at {host}: check the network and the base URL.",
-                retryable=True,
-            )
-        if isinstance(error, sdk.APIStatusError):
-            return self._explain_status(error.status_code, _detail(error.body), error.response.headers)
+
+def explain(error: Exception, account: Account, sdk: ModuleType) -> ProviderError:
+    """An error of an SDK, or a body that cannot be read, in the words of the house and without the key."""
+    if isinstance(error, sdk.APITimeoutError):
         return ProviderError(
-            f"{account.name} sent an answer that cannot be read: check that the base URL speaks its protocol.",
+            f"{account.name} did not answer within {account.timeout:g} s: "
+            "raise ATTUNE_PROVIDER_TIMEOUT or lower max tokens.",
             retryable=True,
         )
+    if isinstance(error, sdk.APIConnectionError):
+        host = httpx2.URL(account.base_url).host
+        return ProviderError(
+            f"{account.name} cannot be reached at {host}: check the network and the base URL.",
+            retryable=True,
+        )
+    if isinstance(error, sdk.APIStatusError):
+        return _explain_status(account, error.status_code, _detail(error.body), error.response.headers)
+    return ProviderError(
+        f"{account.name} sent an answer that cannot be read: check that the base URL speaks its protocol.",
+        retryable=True,
+    )
 
-    def _explain_status(self, status: int, detail: str, headers: Mapping[str, str]) -> ProviderError:
-        account = self._account
-        said = detail.replace(account.key, "[key]")[:300]
-        wait = _retry_after(headers)
-        if status in (401, 403):
-            text = f"refused the API key ({status}): check {account.variable}."
-        elif status == 404:
-            text = f"knows no such model or address (404): {said}"
-        elif status == 429 and "quota" in said:
-            return ProviderError(f"{account.name} says the quota is used up (429): {said}", status=status)
-        elif status == 429:
-            asked = "" if wait is None else f" and asks to wait {wait:.0f} s"
-            text = (
-                f"takes no more requests now (429){asked}: lower the workers or ATTUNE_REQUESTS_PER_MINUTE."
-            )
-        elif status >= 500:
-            text = f"failed ({status}): try again later."
-        else:
-            text = f"refused the request ({status}): {said}"
-        retryable = status in (408, 409, 429) or status >= 500
-        return ProviderError(f"{account.name} {text}", retryable=retryable, status=status, retry_after=wait)
+
+def _explain_status(account: Account, status: int, detail: str, headers: Mapping[str, str]) -> ProviderError:
+    said = detail.replace(account.key, "[key]")[:300]
+    wait = _retry_after(headers)
+    if status in (401, 403):
+        text = f"refused the API key ({status}): check {account.variable}."
+    elif status == 404:
+        text = f"knows no such model or address (404): {said}"
+    elif status == 429 and "quota" in said:
+        return ProviderError(f"{account.name} says the quota is used up (429): {said}", status=status)
+    elif status == 429:
+        asked = "" if wait is None else f" and asks to wait {wait:.0f} s"
+        text = f"takes no more requests now (429){asked}: lower the workers or ATTUNE_REQUESTS_PER_MINUTE."
+    elif status >= 500:
+        text = f"failed ({status}): try again later."
+    else:
+        text = f"refused the request ({status}): {said}"
+    retryable = status in (408, 409, 429) or status >= 500
+    return ProviderError(f"{account.name} {text}", retryable=retryable, status=status, retry_after=wait)
 
 
 def http_client(timeout: float) -> httpx2.Client:

@@ -19,13 +19,7 @@ class OpenAICompatible(HttpProvider):
         super().__init__(account, openai)
         self._aliases = aliases
         self._limit = "max_completion_tokens" if "api.openai.com" in account.base_url else "max_tokens"
-        self._client = openai.OpenAI(
-            api_key=account.key,
-            base_url=account.base_url,
-            timeout=account.timeout,
-            max_retries=0,
-            http_client=http_client(account.timeout),
-        )
+        self._client = client(account)
 
     def _request(
         self, messages: Sequence[Message], settings: Sampling, model: str, temperature: float | None
@@ -49,3 +43,14 @@ class OpenAICompatible(HttpProvider):
             return Answer(text, reply.model or model, read, written, choice.finish_reason)
         except (AttributeError, IndexError, TypeError):
             raise Malformed from None
+
+
+def client(account: Account) -> openai.OpenAI:
+    """OpenAI's own client, which does not repeat requests by itself."""
+    return openai.OpenAI(
+        api_key=account.key,
+        base_url=account.base_url,
+        timeout=account.timeout,
+        max_retries=0,
+        http_client=http_client(account.timeout),
+    )
