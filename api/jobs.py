@@ -1,4 +1,4 @@
-"""Jobs: trainings, calibrations and evaluations started, watched, stopped and resumed; generations are seen here too."""
+"""Jobs: trainings, calibrations and evaluations started, watched, stopped and resumed; generations and fine-tunings are seen here too."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -23,7 +23,7 @@ from storage.tables import JobRow
 from storage.workbench import workbench
 
 router = APIRouter(tags=["jobs"])
-Kind = Literal["generate-pairs", "train-reward", "calibrate", "evaluate", "drift"]
+Kind = Literal["generate-pairs", "train-reward", "calibrate", "evaluate", "drift", "fine-tune"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 SETTINGS = {"method", "epochs", "seed", "surface", "held_out", "refit", "learning_curve"}
 """Of a training's request, what jobs.train_reward takes by the same name."""

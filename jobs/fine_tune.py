@@ -45,14 +45,18 @@ METRICS = {
 
 def arguments(plan: Plan, first_wait: float = FIRST_WAIT) -> Row:
     """What job.json says of this job."""
-    estimate = {
+    return {"tuning": asdict(plan.tuning), "estimate": estimate(plan), "first_wait": first_wait}
+
+
+def estimate(plan: Plan) -> Row:
+    """How many examples are to be sent and about what they cost, as JSON."""
+    return {
         "examples": len(plan.train),
         "validation": len(plan.validation),
         "kept_back": plan.kept_back,
         "tokens": plan.tokens,
         "cost": plan.cost,
     }
-    return {"tuning": asdict(plan.tuning), "estimate": estimate, "first_wait": first_wait}
 
 
 def freeze(run: Run, plan: Plan) -> None:

@@ -63,7 +63,7 @@ class TuningServer:
         job = {
             "object": "fine_tuning.job", "id": f"ftjob-{len(self.jobs)}", "created_at": 1, "error": None, "fine_tuned_model": None,
             "finished_at": None, "hyperparameters": {}, "model": body["model"], "organization_id": "org", "result_files": [],
-            "seed": body.get("seed", 1), "status": self.stages[0], "trained_tokens": None, "training_file": body["training_file"],
+            "seed": body.get("seed", 1), "status": "validating_files", "trained_tokens": None, "training_file": body["training_file"],
             "validation_file": body.get("validation_file"), "metadata": body.get("metadata"), "method": body["method"],
         }  # fmt: skip
         self.jobs[job["id"]] = {**job, "asked": body, "looks": 0}
