@@ -10,22 +10,30 @@ from core.calibration_figures import COLOURS, FAINT
 from core.estimate import Estimate
 from core.figures import CLEAR, GREY, intervals, row_figure
 
+HELD_OUT = "held_out_loss"
+HEAD = "head_rate"
 PANELS = {
     "loss": "Loss",
     "accuracy": "Accuracy",
+    "token_accuracy": "Token accuracy",
     "learning_rate": "Learning rate",
+    HEAD: "Learning rate of the head",
     "examples_per_second": "Pairs a second",
 }
-HELD_OUT = "held_out_loss"
-HEAD = "head_rate"
 SMOOTH = 0.9
 GAP = 0.05
 """Between panels, of the figure's width."""
-_NOISY = ("loss", "accuracy")
+_NOISY = ("loss", "accuracy", "token_accuracy")
+_AXES = {
+    "learning_rate": {"exponentformat": "e"},
+    HEAD: {"exponentformat": "e"},
+    "examples_per_second": {"rangemode": "tozero"},
+}
 
 
 def training_figure(events: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """The metrics of a training against its steps, a panel each; of the loss also that on pairs held out, after each epoch.
+    """The metrics of a training against its steps, a panel each that it tells; of the loss also that on what was held out,
+    after each epoch.
 
     ``events``: metric events in order, with ``step`` and any of PANELS and HELD_OUT. A single batch says little, so loss
     and accuracy are drawn as running means, the weight of a step falling by SMOOTH with each that follows, over faint raw
@@ -34,10 +42,9 @@ def training_figure(events: Sequence[Mapping[str, Any]]) -> go.Figure:
     """
     events = _last_taken(events)
     steps = [event for event in events if "loss" in event]
-    panels = dict(PANELS)
-    if steps and not any("learning_rate" in step for step in steps):
-        panels = {HEAD if name == "learning_rate" else name: title for name, title in PANELS.items()}
-        panels[HEAD] = "Learning rate of the head"
+    known = {"loss"}.union(*steps)
+    known -= {HEAD} if "learning_rate" in known else set()
+    panels = {name: title for name, title in PANELS.items() if name in known}
     first, second = ({"color": colour, "width": 2} for colour in COLOURS[:2])
     drawn = []
     for panel, (name, title) in enumerate(panels.items(), start=1):
@@ -76,11 +83,11 @@ def training_figure(events: Sequence[Mapping[str, Any]]) -> go.Figure:
                 "hovertemplate": "held out, step %{x:,d}<br>%{y:.3f}<extra></extra>",
             }
         )
-    return go.Figure(drawn, _panels(list(panels.values())))
+    return go.Figure(drawn, _panels(panels))
 
 
-def _panels(titles: Sequence[str]) -> dict[str, Any]:
-    """A layout of panels beside each other, of which the third may have small numbers and the last starts at zero."""
+def _panels(panels: Mapping[str, str]) -> dict[str, Any]:
+    """A layout of panels beside each other, from the titles by metric."""
     layout: dict[str, Any] = {
         "paper_bgcolor": CLEAR,
         "plot_bgcolor": CLEAR,
@@ -89,14 +96,13 @@ def _panels(titles: Sequence[str]) -> dict[str, Any]:
         "legend": {"orientation": "h", "y": -0.3, "x": 0, "xanchor": "left", "yanchor": "top"},
         "annotations": [],
     }
-    width = (1 - GAP * (len(titles) - 1)) / len(titles)
+    width = (1 - GAP * (len(panels) - 1)) / len(panels)
     common = {"zeroline": False, "gridcolor": FAINT, "nticks": 5}
-    for panel, title in enumerate(titles, start=1):
+    for panel, (name, title) in enumerate(panels.items(), start=1):
         left = (width + GAP) * (panel - 1)
-        ends = {3: {"exponentformat": "e"}, 4: {"rangemode": "tozero"}}.get(panel, {})
         layout[f"xaxis{panel}"] = {**common, "title": {"text": "Step"}, "tickformat": ",d", "rangemode": "tozero",
                                    "domain": [left, left + width], "anchor": f"y{panel}"}  # fmt: skip
-        layout[f"yaxis{panel}"] = {**common, **ends, "automargin": True, "anchor": f"x{panel}"}
+        layout[f"yaxis{panel}"] = {**common, **_AXES.get(name, {}), "automargin": True, "anchor": f"x{panel}"}
         layout["annotations"].append({"text": title, "x": left + width / 2, "y": 1, "xref": "paper", "yref": "paper",
                                       "xanchor": "center", "yanchor": "bottom", "showarrow": False, "font": {"size": 13}})  # fmt: skip
     return layout

@@ -85,7 +85,8 @@ def work(run: Run, should_stop: Callable[[], bool]) -> Row:
     except (ProviderError, SettingsError) as error:
         raise JobError(str(error)) from error
     if job.status == "failed":
-        raise JobError(f"{tuner.name} failed the job: {job.reason or 'it gave no reason.'}")
+        why = (job.reason or "it gave no reason").rstrip(".")
+        raise JobError(f"{tuner.name} failed the job: {why}. To go on submits a new one.")
     if job.status == "cancelled" and not should_stop():
         raise JobError(f"The job was cancelled at {tuner.name}, not from here.")
     return {

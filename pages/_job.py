@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from core.roles import Identity
-from core.training_figures import HEAD, HELD_OUT, training_figure
+from core.training_figures import HELD_OUT, training_figure
 from jobs import ingest
 from jobs.launcher import Status
-from jobs.protocol import JobError, Row, Run, metrics, read_json
+from jobs.protocol import JobError, Run, metrics, read_json
+from pages._fine_tune import outcome
 from pages._report import plain
 from pages._session import read
 from storage import jobs as job_rows
@@ -32,6 +33,7 @@ BADGES = {
 KINDS = {
     "generate-pairs": "Generation",
     "train-reward": "Training",
+    "fine-tune": "Fine-tuning",
     "calibrate": "Calibration",
     "evaluate": "Probe",
     "score": "Scoring",
@@ -122,6 +124,8 @@ def card(job: JobRow, status: Status, who: Identity, *, charts: bool = True, pla
             st.markdown(f":small[:red[{plain(status.reason)}]]")
         else:
             st.caption(plain(status.reason))
+    if job.kind == "fine-tune":
+        outcome(run)
     if shown == "Log":
         log(run)
     elif shown == "Curves":
@@ -228,14 +232,18 @@ def progress(job: JobRow, status: Status, run: Run) -> str:
 
 
 def by_steps(run: Run) -> bool:
-    """Whether the job is a training that goes by steps, and so has curves."""
-    job: Row = read_json(run.job_file) or {}
-    return job.get("kind") == "train-reward" and job["arguments"].get("method", "sbert") != "sbert"
+    """Whether the job is a training that goes by steps, here or at a provider, and so has curves."""
+    match read_json(run.job_file):
+        case {"kind": "fine-tune"}:
+            return True
+        case {"kind": "train-reward", "arguments": told}:
+            return bool(told.get("method", "sbert") != "sbert")
+    return False
 
 
 def curves(run: Run, key: str) -> None:
     """The metrics so far of the fit that a training's figures are of."""
-    steps = {"learning_rate", HEAD, HELD_OUT}
+    steps = {"loss", HELD_OUT}
     events = [event for event in metrics(run) if event.keys() & steps and "fit" not in event]
     if len(events) < 2:
         st.caption("The curves begin with the second step.")

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.exporting import FORMATS, REASONS, SHAPES, SPLITS, WRITERS, Export, InvalidRow, Policy, bundle
 from pages._export import exported, snippet
+from pages._fine_tune import fine_tune
 from pages._report import plain, table
 from pages._session import campaign, read, require
 from storage import annotations, exports, prompts
@@ -29,7 +30,7 @@ PREVIEW = 5
 
 
 def main() -> None:
-    require("researcher")
+    who = require("researcher")
     st.title("Export", anchor=False)
     here = campaign()
     there = read(annotations.kinds, here.id)
@@ -58,6 +59,10 @@ def main() -> None:
             return
         account(result)
         downloads(result, fmt, here.id)
+        if who.may("lead") and st.toggle(
+            "Fine-tune a model with these rows", key="export tune", persist_state="session"
+        ):
+            fine_tune(who, here.id, category, method, policy, simulated)
     look(result, fmt)
 
 

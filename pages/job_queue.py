@@ -53,13 +53,13 @@ def page() -> None:
 
 
 def queue() -> dict[str, str]:
-    """The place in the queue of each job that waits: those that compute wait for one another, as do generations."""
+    """The place in the queue of each job that waits: those that compute wait for one another, as do those that ask a provider."""
     bench, places, waiting = workbench(), {}, {True: 0, False: 0}
     for job in job_rows.waiting(bench.store):
         if ingest.status(bench, job).state == "queued":
-            generates = job.kind == "generate-pairs"
-            waiting[generates] += 1
-            place = waiting[generates]
+            light = ingest.is_light(ingest.run_of(bench, job))
+            waiting[light] += 1
+            place = waiting[light]
             places[job.id] = "next" if place == 1 else f"number {place}"
     return places
 

@@ -1,10 +1,11 @@
 """The figures of a training."""
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from core.estimate import Estimate
-from core.training_figures import PANELS, SMOOTH, form_figure, training_figure
+from core.training_figures import SMOOTH, form_figure, training_figure
 
 STEPS = [
     {
@@ -19,9 +20,16 @@ STEPS = [
 ]
 
 
-def test_each_metric_has_a_panel_against_the_steps() -> None:
+def titles(figure: go.Figure) -> list[str]:
+    return [title.text for title in figure.layout.annotations]
+
+
+def test_each_metric_that_is_told_has_a_panel_against_the_steps() -> None:
     figure = training_figure(STEPS)
-    assert [title.text for title in figure.layout.annotations] == list(PANELS.values())
+    assert titles(figure) == ["Loss", "Accuracy", "Learning rate", "Pairs a second"]
+    told = [{"step": step["step"], "loss": step["loss"], "token_accuracy": 0.7} for step in STEPS]
+    assert titles(training_figure(told)) == ["Loss", "Token accuracy"]
+    assert titles(training_figure([])) == ["Loss"]
     rate = next(trace for trace in figure.data if trace.name == "Learning rate")
     assert list(rate.x) == list(range(1, 31)) and list(rate.y) == [step["learning_rate"] for step in STEPS]
 
@@ -69,6 +77,6 @@ def test_steps_that_were_taken_again_after_a_stop_count_once() -> None:
 def test_the_learning_rate_is_that_of_the_head_where_nothing_else_learns() -> None:
     head = [{"step": n, "epoch": 1, "loss": 0.5, "head_rate": 1e-4 * n} for n in range(1, 4)]
     figure = training_figure(head)
-    assert figure.layout.annotations[2].text == "Learning rate of the head"
+    assert titles(figure) == ["Loss", "Learning rate of the head"]
     [rate] = [trace for trace in figure.data if trace.name == "Learning rate of the head"]
     assert list(rate.y) == [event["head_rate"] for event in head]

@@ -147,7 +147,10 @@ def test_what_failed_at_the_provider_says_why_and_can_be_sent_anew(
     run = prepared(launcher, replace(planned(), validation=[]))
     started(launcher, run, server)
     status = ended(launcher, run)
-    assert status.state == "failed" and status.reason == f"OpenAI failed the job: {server.reason}"
+    assert (
+        status.state == "failed"
+        and status.reason == f"OpenAI failed the job: {server.reason} To go on submits a new one."
+    )
     server.stages = ["running", "succeeded"]
     launcher.queue_again(run)
     started(launcher, run, server)

@@ -84,7 +84,7 @@ class TuningServer:
                 for step in range(1, STEPS + 1):
                     whole = {"full_valid_loss": 1.5 / step} if step % 6 == 0 else {}
                     self.said(job, f"Step {step}/{STEPS}: training loss={1 / step:.2f}", step=step, total_steps=STEPS,
-                              train_loss=1 / step, train_mean_token_accuracy=0.5 + step / 40, **whole)  # fmt: skip
+                              train_loss=1 / step, train_mean_token_accuracy=1 - 0.5 / step, **whole)  # fmt: skip
             case "succeeded":
                 job |= {
                     "fine_tuned_model": f"ft:{job['model']}:org:{job['asked'].get('suffix', '')}:1",
