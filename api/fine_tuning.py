@@ -71,11 +71,13 @@ class FineTuningEstimate(BaseModel):
 
 class FineTuning(ListedJob):
     """A job at a provider: ``tuning`` is what was asked for, ``estimate`` what it was to cost before it was sent. What the
-    provider calls it, the model it made, the tokens that it trained on and what these cost are null until they are known."""
+    provider calls it, how it stands there as far as is known, the model it made, the tokens that it trained on and what these
+    cost are null until they are known."""
 
     tuning: dict[str, Any]
     estimate: dict[str, Any]
     provider_job: str | None
+    provider_status: str | None
     fine_tuned_model: str | None
     trained_tokens: int | None
     cost: float | None
@@ -85,13 +87,14 @@ class FineTuning(ListedJob):
         bench = workbench()
         run, status = ingest.run_of(bench, job), ingest.status(bench, job)
         told = run.job()["arguments"] if run.job_file.exists() else {}
-        result = {"provider_job": fine_tune.noted(run).get("job"), **(status.result or {})}
-        names = ("provider_job", "fine_tuned_model", "trained_tokens", "cost")
+        there, result = fine_tune.noted(run), status.result or {}
         return cls(
             **ListedJob.of(job, status).model_dump(),
             tuning=told.get("tuning", {}),
             estimate=told.get("estimate", {}),
-            **{name: result.get(name) for name in names},
+            provider_job=there.get("job"),
+            provider_status=there.get("status"),
+            **{name: result.get(name) for name in ("fine_tuned_model", "trained_tokens", "cost")},
         )
 
 

@@ -2,7 +2,7 @@
 
 inputs/train.jsonl        the examples, in the provider's shape
 inputs/validation.jsonl   those held out for its validation, if any
-provider.json             what the provider called them: train, validation, job; and the last event that was taken down
+provider.json             what the provider calls them, and how far it was: train, validation, job, status, and the last event
 
 A run that was stopped goes on with the job it has submitted, which bears its mark. A job that failed or was cancelled
 at the provider does not go on: its run submits a new one.
@@ -68,7 +68,7 @@ def freeze(run: Run, plan: Plan) -> None:
 
 
 def noted(run: Run) -> Row:
-    """What the provider calls the files, the job and the last event so far: train, validation, job, event."""
+    """What the provider calls the files and the job, how that stands, and the last event: train, validation, job, status, event."""
     return read_json(run.path / "provider.json") or {}
 
 
@@ -86,7 +86,7 @@ def work(run: Run, should_stop: Callable[[], bool]) -> Row:
         raise JobError(str(error)) from error
     if job.status == "failed":
         why = (job.reason or "it gave no reason").rstrip(".")
-        raise JobError(f"{tuner.name} failed the job: {why}. To go on submits a new one.")
+        raise JobError(f"{tuner.name} failed the job: {why}. Going on submits a new one.")
     if job.status == "cancelled" and not should_stop():
         raise JobError(f"The job was cancelled at {tuner.name}, not from here.")
     return {
@@ -130,19 +130,18 @@ def _followed(
     while True:
         try:
             job = tuner.get(job.id)
-            events = tuner.events(job.id, noted(run).get("event"))
-            if should_stop() and cancelled_at is None and job.status not in ENDED:
+            progress = _told(run, progress, job, tuner.events(job.id, noted(run).get("event")))
+            if job.status in ENDED:
+                return job
+            if should_stop() and cancelled_at is None:
                 tuner.cancel(job.id)
                 cancelled_at, wait = time.monotonic(), FIRST_WAIT
             misses = 0
         except ProviderError as error:
-            misses, events = misses + 1, []
+            misses += 1
             if not error.retryable or misses == MISSES:
                 raise
             print(f"{error} It will be asked again.", flush=True)
-        progress = _told(run, progress, job, events)
-        if job.status in ENDED:
-            return job
         if cancelled_at is not None and time.monotonic() > cancelled_at + CANCEL_SECONDS:
             print(f"{tuner.name} was asked to cancel the job, and has not said that it did.", flush=True)
             return job
@@ -161,8 +160,9 @@ def _told(run: Run, progress: Progress, job: TuningJob, events: list[Event]) -> 
             step = int(event.figures["step"])
             total = max(int(event.figures.get("total_steps", total)), step)
             metric(run, step=step, **{name: event.figures.get(theirs) for name, theirs in METRICS.items()})
-    if events:
-        _note(run, event=events[-1].id)
+    known = {"status": job.status} | ({"event": events[-1].id} if events else {})
+    if not known.items() <= noted(run).items():
+        _note(run, **known)
     if (phase, total) != (progress.phase, progress.total):
         return Progress(run, total, step, phase)
     progress.reach(step)

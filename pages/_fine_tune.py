@@ -6,14 +6,14 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from core.exporting import InvalidRow, Policy
-from core.fine_tuning import LONGEST_SUFFIX, MOST_EPOCHS, SHAPES, Plan, Tuning, plan
+from core.fine_tuning import ENDED, LONGEST_SUFFIX, MOST_EPOCHS, SHAPES, Plan, Tuning, plan
 from core.generation import ProviderError
-from core.roles import Identity
 from jobs.fine_tune import noted
 from jobs.learning import start_fine_tuning
 from jobs.protocol import JobError, Run
 from pages._export import exported
 from pages._report import plain
+from pages._session import identity
 from providers import available
 from storage.exports import Method
 from storage.workbench import workbench
@@ -23,7 +23,6 @@ USUAL_EPOCHS = 3
 
 
 def fine_tune(
-    who: Identity,
     campaign_id: str,
     category: str | None,
     method: Method,
@@ -49,8 +48,8 @@ def fine_tune(
             ready = may_go(found)
             turn = st.session_state.setdefault("tune turn", 0)
             st.button("Send and fine-tune", type="primary", icon=":material/model_training:", key=f"tune {turn}",
-                      disabled=not ready, on_click=launch, args=(turn, found, who.id, campaign_id))  # fmt: skip
-        if told := st.session_state.get("tune told"):
+                      disabled=not ready, on_click=launch, args=(turn, found, campaign_id))  # fmt: skip
+        if told := st.session_state.pop("tune told", None):
             st.success(told, icon=":material/check:")
             st.page_link("job_queue.py", label="Watch it on Jobs", icon=":material/arrow_forward:")
 
@@ -122,12 +121,13 @@ def may_go(found: Plan) -> bool:
     return True
 
 
-def launch(turn: int, found: Plan, actor: str, campaign_id: str) -> None:
-    """Start the job, once for each time the page offered it."""
-    if turn != st.session_state["tune turn"]:
+def launch(turn: int, found: Plan, campaign_id: str) -> None:
+    """Start the job for whoever is a lead still, once for each time the page offered it."""
+    who = identity()
+    if who is None or not who.may("lead") or turn != st.session_state["tune turn"]:
         return
     try:
-        job = start_fine_tuning(workbench(), found, actor, campaign_id)
+        job = start_fine_tuning(workbench(), found, who.id, campaign_id)
     except (JobError, ProviderError) as error:
         st.toast(plain(str(error)), icon=":material/error:")
         return
@@ -136,14 +136,16 @@ def launch(turn: int, found: Plan, actor: str, campaign_id: str) -> None:
 
 
 def outcome(run: Run) -> None:
-    """What the provider calls a job, and what it made and cost."""
-    found, job = run.figures(), noted(run).get("job")
+    """What the provider calls a job, what it made and cost, and whether it may run there still."""
+    found, there = run.figures(), noted(run)
     if model := found.get("fine_tuned_model"):
         st.markdown(f"It made **{plain(model)}**: name it on Generate as a model of openai.")
-    said = [f"{job} at the provider"] if job else []
+    said = [f"{there['job']} at the provider"] if "job" in there else []
     if tokens := found.get("trained_tokens"):
         said.append(f"{tokens:,} tokens trained, which cost {found['cost']:,.2f}")
-    elif job and run.result() is None:
+    elif said and run.result() is None:
         said.append(f"about {run.job()['arguments']['estimate']['cost']:,.2f} expected")
+    elif said and there.get("status") not in ENDED:
+        said.append("it may go on there: go on here to follow or to cancel it")
     if said:
         st.caption(plain(" · ".join(said)))

@@ -62,7 +62,7 @@ def main() -> None:
         if who.may("lead") and st.toggle(
             "Fine-tune a model with these rows", key="export tune", persist_state="session"
         ):
-            fine_tune(who, here.id, category, method, policy, simulated)
+            fine_tune(here.id, category, method, policy, simulated)
     look(result, fmt)
 
 

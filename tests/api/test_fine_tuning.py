@@ -95,8 +95,8 @@ def test_a_job_is_sent_watched_and_cancelled(app: Any, server: TuningServer) -> 
     assert told["kind"] == "fine-tune" and told["tuning"]["price"] == 25 and told["provider_job"] is None
     ended(bench, (job := ingest.listed(bench)[0][0]))
     found = client.get(f"/jobs/{told['id']}").json()
-    assert (found["state"], found["provider_job"], found["fine_tuned_model"], found["cost"]) == (
-        "done", "ftjob-0", "ft:gpt-4.1-mini:org:kind:1", 0.75,
+    assert (found["state"], found["provider_job"], found["provider_status"], found["fine_tuned_model"], found["cost"]) == (
+        "done", "ftjob-0", "succeeded", "ft:gpt-4.1-mini:org:kind:1", 0.75,
     )  # fmt: skip
     assert len(server.files["file-0"]["content"].splitlines()) == told["estimate"]["examples"]
     entries, _ = audits.page(bench.store, audits.Filter(record=job.id))

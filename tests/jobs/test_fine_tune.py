@@ -100,7 +100,7 @@ def test_killed_after_it_submitted_it_goes_on_with_the_same_job(
     server.stages = ["running"]
     run = prepared(launcher)
     started(launcher, run, server)
-    until(lambda: server.asked.get("GET events", 0) > 2, run)
+    until(lambda: fine_tune.noted(run).get("status") == "running", run)
     process = run.process()
     assert process
     os.killpg(process.pid, 9)
@@ -149,7 +149,7 @@ def test_what_failed_at_the_provider_says_why_and_can_be_sent_anew(
     status = ended(launcher, run)
     assert (
         status.state == "failed"
-        and status.reason == f"OpenAI failed the job: {server.reason} To go on submits a new one."
+        and status.reason == f"OpenAI failed the job: {server.reason} Going on submits a new one."
     )
     server.stages = ["running", "succeeded"]
     launcher.queue_again(run)
