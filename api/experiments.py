@@ -183,11 +183,12 @@ def list_experiments(_: Researcher, offset: Offset = 0, limit: Limit = 50) -> Ex
 @router.get("/experiments/{experiment_id}", responses=problems(404))
 def get_experiment(experiment_id: Name, _: Researcher) -> WholeExperiment:
     """An experiment with what it says: each metric in both arms, the effect, the split of the units, and what is recommended."""
-    return _at(workbench().store.revision, experiment_id)
+    store = workbench().store
+    return _at(store.revision, store.traffic, experiment_id)
 
 
 @lru_cache(maxsize=64)
-def _at(revision: int, experiment_id: str) -> WholeExperiment:
+def _at(revision: int, traffic: int, experiment_id: str) -> WholeExperiment:
     store = workbench().store
     found = experiments.analyse(store, experiment_id)
     analysis = Analysis(

@@ -13,7 +13,7 @@ from core.report import p_value, told
 from core.roles import Identity
 from pages._experiment_actions import actions
 from pages._report import plain
-from pages._session import read
+from pages._session import read_live
 from storage import experiments
 from storage.experiments import Experiment
 
@@ -51,7 +51,7 @@ CHOICES: dict[Choice, Shown] = {
 
 def result(one: Experiment, who: Identity) -> None:
     """An experiment as it stands, and what a lead can do with it."""
-    found = read(experiments.analyse, one.id)
+    found = read_live(experiments.analyse, one.id)
     icon, colour = STATES[one.state]
     st.markdown(
         f":{colour}-badge[{icon} {one.state} since {one.changed_at:%Y-%m-%d %H:%M} UTC] "

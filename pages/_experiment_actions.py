@@ -9,7 +9,7 @@ from core.rewards.base import RewardError
 from core.roles import Identity
 from jobs.models import deploy_arm
 from pages._report import plain
-from pages._session import read, require
+from pages._session import read, read_live, require
 from storage import experiments, models
 from storage.experiments import MAX_PLANNED, OPEN, Experiment, ExperimentError
 from storage.models import ModelError
@@ -57,7 +57,7 @@ def ask(who: Identity) -> None:
         st.error(plain(problem), icon=":material/error:")
     if (asked := st.session_state.get("experiment ask")) and who.may("lead"):
         step, key = asked
-        one = read(experiments.get, key)
+        one = read_live(experiments.get, key)
         title, confirm = ("Deploy an arm?", confirm_deploy) if step == "deploy" else ("End it?", confirm_end)
         st.dialog(title, on_dismiss=forget)(confirm)(one)
 
@@ -72,7 +72,7 @@ def confirm_end(one: Experiment) -> None:
 
 
 def confirm_deploy(one: Experiment) -> None:
-    start = VARIANTS.index(read(experiments.analyse, one.id).recommendation.arm or "control")
+    start = VARIANTS.index(read_live(experiments.analyse, one.id).recommendation.arm or "control")
     variant = st.radio("Arm", VARIANTS, start, format_func=lambda name: f"{name}: {arm(one, name)}", key=f"deploy arm {one.id}")  # fmt: skip
     name = one.model(variant).name
     now = read(models.deployed, name)

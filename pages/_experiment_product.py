@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.experiments import METRICS
 from core.roles import Identity
-from pages._session import read
+from pages._session import read_live
 from storage import experiments
 from storage.experiments import Experiment
 
@@ -34,5 +34,5 @@ def in_product(one: Experiment, who: Identity) -> None:
     st.markdown("\n".join(["| metric | | value | |", "|---|---|---|---|", *rows]))
     st.caption(f"{measure.label} decides. An outcome with an `id` that is there already adds nothing, so a batch may be sent again. `at` says when it came "
                "(with its time zone); without it, now.")  # fmt: skip
-    st.download_button("Download the outcomes (CSV)", lambda: read(experiments.outcomes, one.id).to_pandas().to_csv(index=False).encode(),
+    st.download_button("Download the outcomes (CSV)", lambda: read_live(experiments.outcomes, one.id).to_pandas().to_csv(index=False).encode(),
                        "outcomes.csv", "text/csv", icon=":material/download:", on_click="ignore", key=f"outcomes {one.id}")  # fmt: skip

@@ -4,7 +4,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Hashable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import streamlit as st
 
@@ -116,12 +116,23 @@ def only_campaign() -> str | None:
 
 
 _lock = threading.Lock()
-_reads: dict[Hashable, Any] = {}
+_reads: dict[Hashable, tuple[int, Any]] = {}
 _read_at: Hashable = None
 
 
 def read(query: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
     """``query(store, *args)``, remembered for everybody until the store changes: hashable arguments; do not mutate it."""
+    return _remembered(0, query, *args, **kwargs)
+
+
+def read_live(query: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As ``read``, for what rests on the traffic of a product too."""
+    return _remembered(workbench().store.traffic, query, *args, **kwargs)
+
+
+def _remembered(
+    traffic: int, query: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
     global _read_at
     store = workbench().store
     at, key = (store, store.revision), (query, args, tuple(sorted(kwargs.items())))
@@ -129,12 +140,13 @@ def read(query: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.k
         if at != _read_at:
             _reads.clear()
             _read_at = at
-        if key in _reads:
-            return _reads[key]
+        when, value = _reads.get(key, (None, None))
+        if when == traffic:
+            return cast(T, value)
     value = query(store, *args, **kwargs)
     with _lock:
         if at == _read_at:
-            _reads[key] = value
+            _reads[key] = traffic, value
     return value
 
 

@@ -11,7 +11,7 @@ from pages._experiment import CHOICES, result
 from pages._experiment_actions import ask
 from pages._experiment_form import new
 from pages._experiment_product import in_product
-from pages._session import allowed, read, require
+from pages._session import allowed, read, read_live, require
 from storage import experiments, models
 from storage.experiments import Experiment
 
@@ -24,7 +24,7 @@ def main() -> None:
     who = require("researcher")
     head = st.container(horizontal=True, vertical_alignment="center")
     head.title("Experiments", anchor=False)
-    found = {one.id: one for one in read(experiments.listed)}
+    found = {one.id: one for one in read_live(experiments.listed)}
     if not found:
         st.info("Nothing was tried yet. An experiment gives some of your product's users one version of a model and the others another, and "
                 "says which serves them better.", icon=":material/science:")  # fmt: skip
@@ -67,7 +67,7 @@ def table(found: list[Experiment]) -> None:
         {
             "Experiment": one.name,
             "State": one.state,
-            "Recommendation": CHOICES[read(experiments.analyse, one.id).recommendation.choice].label,
+            "Recommendation": CHOICES[read_live(experiments.analyse, one.id).recommendation.choice].label,
             "Control": f"{one.control.name} {one.control.version}",
             "Treatment": f"{one.treatment.name} {one.treatment.version}",
             "Decides": METRICS[one.metric].label,

@@ -210,7 +210,7 @@ def assign(store: Store, experiment_id: str, unit: str) -> Assigned:
     if has is None:
         has = core.assigned(fixed.seed, unit, fixed.share)
         with suppress(duckdb.ConstraintException):  # it asked twice at once, and gets the same arm
-            store.append(AssignmentRow(id=key, experiment_id=experiment_id, unit=unit, variant=has, assigned_at=datetime.now(UTC)))  # fmt: skip
+            store.append(AssignmentRow(id=key, experiment_id=experiment_id, unit=unit, variant=has, assigned_at=datetime.now(UTC)), traffic=True)  # fmt: skip
     return Assigned(has, fixed.model[has])
 
 
@@ -238,7 +238,7 @@ def _fixed(store: Store, experiment_id: str) -> _Fixed:
 def add_outcomes(store: Store, experiment_id: str, outcomes: Sequence[Outcome]) -> Taken:
     """Take outcomes in, those that can be. Raises ExperimentError where the experiment is over, or there is none."""
     now = datetime.now(UTC)
-    with store.writing() as session:
+    with store.writing(traffic=True) as session:
         experiment = get(store, experiment_id)
         if experiment.state not in OPEN:
             raise ExperimentError(f"{experiment.name} has ended and takes no more outcomes.")

@@ -34,6 +34,7 @@ class _Ticket:
 
     rows: tuple[SQLModel, ...]
     turn: threading.Event
+    traffic: bool
     done: bool = False
     error: Exception | None = None
 
@@ -41,7 +42,8 @@ class _Ticket:
 class Store:
     """Reads run side by side; writes take turns, each in one transaction that commits whole or not at all.
 
-    ``revision`` rises with every committed write: cache whatever is computed from the store under it.
+    ``revision`` rises with every committed write: cache whatever is computed from the store under it. What a product's users
+    leave many times a second (``traffic``) has a count of its own, so that only what rests on it is computed anew.
     """
 
     def __init__(self, url: str, memory_mb: int = 768) -> None:
@@ -70,7 +72,7 @@ class Store:
             },
         )
         event.listen(self.engine, "connect", lambda duck, _: duck.execute("SET TimeZone = 'UTC'"))
-        self.revision = 0
+        self.revision = self.traffic = 0
         self._lock = threading.RLock()
         self._pending: list[_Ticket] = []
         self._pending_lock = threading.Lock()
@@ -100,19 +102,20 @@ class Store:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, *, traffic: bool = False) -> Iterator[Session]:
         """A session whose changes are committed when the block ends, and dropped if it raises."""
         with self._lock, _within_limits(), Session(self.engine, expire_on_commit=False) as session:
             yield session
             session.commit()
-            self.revision += 1
+            self.revision += not traffic
+            self.traffic += traffic
 
-    def append(self, *rows: SQLModel) -> None:
+    def append(self, *rows: SQLModel, traffic: bool = False) -> None:
         """Insert rows durably; calls that come together share one commit (group commit).
 
         Returns when the rows are on disk; raises what kept them from it, and then none of this call's rows is there.
         """
-        ticket = _Ticket(rows, threading.Event())
+        ticket = _Ticket(rows, threading.Event(), traffic)
         with self._pending_lock:
             self._pending.append(ticket)
             if len(self._pending) == 1:
@@ -134,7 +137,7 @@ class Store:
 
     def _commit(self, tickets: list["_Ticket"]) -> None:
         try:
-            with self.writing() as session:
+            with self.writing(traffic=all(ticket.traffic for ticket in tickets)) as session:
                 _add(session, [row for ticket in tickets for row in ticket.rows])
         except Exception as error:
             if len(tickets) == 1:

@@ -106,6 +106,13 @@ def test_units_that_ask_at_once_get_one_arm_and_count_once(store: Store, experim
     assert experiments.get(store, experiment.id).units == 40
 
 
+def test_its_traffic_leaves_what_was_computed_of_the_rest(store: Store, experiment: Experiment) -> None:
+    revision, traffic = store.revision, store.traffic
+    experiments.assign(store, experiment.id, "u1")
+    experiments.add_outcomes(store, experiment.id, [Outcome("u1", "rating", 4)])
+    assert store.revision == revision and store.traffic == traffic + 2
+
+
 def test_a_unit_keeps_its_arm_until_the_end(store: Store, experiment: Experiment) -> None:
     key = experiment.id
     treated = next(

@@ -75,6 +75,22 @@ def test_a_bad_row_fails_alone_and_the_others_of_its_commit_enter(store: Store) 
     assert set(names(store)) == {f"u{i}" for i in range(8)} | {f"u{100 + i}" for i in range(8) if i != 3}
 
 
+def test_traffic_has_a_count_of_its_own_but_not_where_it_shares_a_commit(store: Store) -> None:
+    store.append(person(0), traffic=True)
+    assert (store.revision, store.traffic) == (0, 1)
+    threads = [
+        threading.Thread(target=store.append, args=[person(n)], kwargs={"traffic": n > 1}) for n in (1, 2, 3)
+    ]
+    with store.writing(traffic=True):
+        for thread in threads:
+            thread.start()
+        while len(store._pending) < len(threads):
+            pass
+    for thread in threads:
+        thread.join()
+    assert (len(names(store)), store.revision, store.traffic) == (4, 1, 2)
+
+
 def test_writing_leaves_nothing_behind_when_it_fails(store: Store) -> None:
     revision = store.revision
     with pytest.raises(ZeroDivisionError), store.writing() as session:
