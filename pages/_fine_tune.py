@@ -71,7 +71,7 @@ def form() -> Tuning | None:
     """What is asked of the provider; None where something is missing, which is said."""
     kept = {"persist_state": "session"}
     shape = st.segmented_control("Learn from", SHAPES[::-1], format_func=NAMES.__getitem__, default="preference", required=True,
-                                 key="tune shape", help="DPO raises the chosen answer above the rejected one. Not every "
+                                 key="tune shape", help="DPO raises the chosen answer above the rejected one; not every "
                                  "model takes it.", **kept)  # fmt: skip
     left, right = st.columns(2)
     model = left.text_input("Model to start from", key="tune model", placeholder="gpt-4.1-mini-2025-04-14",
@@ -100,6 +100,7 @@ def estimate(found: Plan) -> None:
     st.caption(
         f"{found.tokens:,} tokens × {tuning.epochs} epochs × {tuning.price:,.2f} a million, estimated from the length of the texts, "
         "rather too much than too little: the provider counts in its own way. "
+        f"{'A chosen answer goes once, however often it won. ' if tuning.shape == 'supervised' else ''}"
         f"{len(found.validation):,} more go along for validation, {found.kept_back:,} of the test part stay here."
     )
     for warning in found.warnings:

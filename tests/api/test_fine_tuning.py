@@ -109,5 +109,6 @@ def test_a_job_is_sent_watched_and_cancelled(app: Any, server: TuningServer) -> 
     assert client.post(f"/jobs/{second['id']}/cancel").status_code == 409
     ended(bench, ingest.listed(bench)[0][0])
     assert [row["state"] for row in client.get("/jobs").json()["items"]] == ["cancelled", "done"]
-    assert server.jobs["ftjob-1"]["status"] == "cancelled" and stored(bench, job).state == "done"
+    assert server.jobs["ftjob-1"]["status"] == "cancelled" and server.asked["POST cancel"] == 1
+    assert stored(bench, job).state == "done"
     assert client.get("/jobs/job_none").status_code == 404

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.exporting import Candidate, InvalidRow, Policy, export
@@ -66,6 +66,7 @@ def test_an_answer_that_won_twice_is_shown_once() -> None:
 TEXTS = st.text(min_size=1, max_size=30).filter(lambda text: text.strip() and "\0" not in text)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=8))
 def test_whatever_people_said_is_sent_in_shape_or_refused_by_row(texts: list[tuple[str, str, str]]) -> None:
     pairs = {one.pair_id: one for one in (pair(*text) for text in texts)}

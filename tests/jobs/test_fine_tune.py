@@ -64,12 +64,22 @@ def ended(launcher: Launcher, run: Run) -> Status:
     return launcher.status(run)
 
 
-def test_a_model_is_tuned_and_its_losses_are_written_down(launcher: Launcher, server: TuningServer) -> None:
+def test_a_model_is_tuned_once_whatever_answers_are_lost_and_its_losses_are_written_down(
+    launcher: Launcher, server: TuningServer
+) -> None:
+    busy = Fault(429, {"retry-after": "0"})
+    server.faults = {
+        "POST files": [busy],
+        "POST jobs": [Fault(502, done=True)],
+        "GET job": [Fault(500), Fault(200, raw=b"<html>")],
+        "GET events": [Fault(200, raw=b'{"data": [{"id": null}]}'), busy],
+    }
     run = prepared(launcher)
-    started(launcher, run, server)
+    started(launcher, run, server, ATTUNE_PROVIDER_RETRIES="1")
     status = ended(launcher, run)
     assert (status.state, status.phase, status.done, status.total) == ("done", "training", STEPS, STEPS)
     [job] = server.jobs.values()
+    assert (server.asked["POST jobs"], len(server.files)) == (1, 2)
     assert run.figures() == {
         "provider_job": job["id"],
         "fine_tuned_model": "ft:gpt-4.1-mini:org:kind:1",
@@ -111,33 +121,6 @@ def test_killed_after_it_submitted_it_goes_on_with_the_same_job(
     started(launcher, run, server)
     assert ended(launcher, run).state == "done"
     assert (server.asked["POST jobs"], server.asked["POST files"], len(server.jobs)) == (1, 2, 1)
-
-
-def test_an_answer_that_was_lost_costs_no_second_training(launcher: Launcher, server: TuningServer) -> None:
-    busy = Fault(429, {"retry-after": "0"})
-    server.faults = {
-        "POST jobs": [Fault(502, done=True)],
-        "POST files": [busy],
-        "GET job": [Fault(500), Fault(200, raw=b"<html>")],
-        "GET events": [Fault(200, raw=b'{"data": [{"id": null}]}'), busy],
-    }
-    run = prepared(launcher)
-    started(launcher, run, server, ATTUNE_PROVIDER_RETRIES="1")
-    assert ended(launcher, run).state == "done"
-    assert (server.asked["POST jobs"], len(server.jobs), len(server.files)) == (1, 1, 2)
-
-
-def test_stopped_it_cancels_the_job_at_the_provider(launcher: Launcher, server: TuningServer) -> None:
-    server.stages = ["running"]
-    run = prepared(launcher)
-    started(launcher, run, server)
-    until(lambda: server.asked.get("GET events", 0) > 1, run)
-    assert launcher.stop(run)
-    status = ended(launcher, run)
-    assert (status.state, status.reason) == ("cancelled", "It was asked to stop.")
-    assert server.asked["POST cancel"] == 1
-    [job] = server.jobs.values()
-    assert job["status"] == "cancelled" and run.figures()["provider_job"] == job["id"]
 
 
 def test_what_failed_at_the_provider_says_why_and_can_be_sent_anew(

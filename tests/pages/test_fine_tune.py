@@ -60,6 +60,7 @@ def test_it_is_sent_from_the_button_and_the_jobs_page_names_the_model(
     visit: Visit, sample: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tuning_server() as server:
+        server.stages = ["running", "succeeded"]
         monkeypatch.setattr(sample.settings, "openai_base_url", server.url)
         app = filled(opened(visit))
         next(one for one in app.button if one.label == "Send and fine-tune").click().run()
