@@ -160,7 +160,7 @@ def ratio_p_values(counts: npt.ArrayLike, share: float, planned: float) -> Float
     """
     x = np.asarray(counts, dtype=np.float64)
     split = np.array([1 - share, share])
-    prior = split * max(planned / _at_plan(MISMATCH), 2.0)
+    prior = split * planned / _at_plan(MISMATCH)
     gammaln = scipy.special.gammaln
     factor = (
         gammaln(prior.sum())

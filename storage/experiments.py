@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 from sqlmodel import Session
 
@@ -21,22 +22,17 @@ from storage.store import Store, audit, insert, new_id, registered
 from storage.tables import AssignmentRow, ExperimentEventRow, ExperimentRow
 
 State = Literal["running", "paused", "ended", "deployed"]
-STATES: dict[str, State] = {
-    "started": "running",
-    "paused": "paused",
-    "ended": "ended",
-    "deployed": "deployed",
-}
+STATES: dict[str, State] = {"start": "running", "resume": "running", "pause": "paused", "end": "ended", "deploy": "deployed"}  # fmt: skip
 OPEN: tuple[State, ...] = ("running", "paused")
 MAX_PLANNED = 100_000_000
 AHEAD = timedelta(minutes=5)
 """How far the clock of a product may be ahead of ours."""
 
-_STANDING = """SELECT e.*, last.kind, last.occurred_at, last.variant, coalesce(planned.target, e.planned) AS target,
-                      coalesce(counted.units, 0) AS units
+_STANDING = """SELECT e.* EXCLUDE (seed, actor), last.kind, last.changed_at, last.deployed,
+                      coalesce(planned.target, e.planned) AS target, coalesce(counted.units, 0) AS units
     FROM experiment e
-    JOIN (SELECT experiment_id, arg_max(kind, occurred_at) AS kind, max(occurred_at) AS occurred_at, max(variant) AS variant
-          FROM experiment_event WHERE kind <> 'extended' GROUP BY experiment_id) last ON last.experiment_id = e.id
+    JOIN (SELECT experiment_id, arg_max(kind, occurred_at) AS kind, max(occurred_at) AS changed_at, max(variant) AS deployed
+          FROM experiment_event WHERE kind <> 'extend' GROUP BY experiment_id) last ON last.experiment_id = e.id
     LEFT JOIN (SELECT experiment_id, max(planned) AS target FROM experiment_event GROUP BY experiment_id) planned
            ON planned.experiment_id = e.id
     LEFT JOIN (SELECT experiment_id, count(*) AS units FROM assignment GROUP BY experiment_id) counted ON counted.experiment_id = e.id"""
@@ -83,7 +79,6 @@ class Experiment:
     planned: int
     target: int
     worth: float
-    actor: str
     created_at: datetime
     state: State
     changed_at: datetime
@@ -142,7 +137,7 @@ def create(store: Store, row: ExperimentRow, actor: str) -> Experiment:
         row.id, row.seed, row.actor, row.created_at = new_id("x"), secrets.token_hex(16), actor, datetime.now(UTC)  # fmt: skip
         session.add(row)
         session.flush()
-        _record(session, row.id, actor, "started", "start", name=row.name, control=row.control_id, treatment=row.treatment_id,
+        _record(session, row.id, actor, "start", {}, name=row.name, control=row.control_id, treatment=row.treatment_id,
                 metric=row.metric, share=row.share, planned=row.planned, worth=row.worth)  # fmt: skip
     return get(store, row.id)
 
@@ -162,12 +157,12 @@ def get(store: Store, experiment_id: str) -> Experiment:
 
 def pause(store: Store, experiment_id: str, actor: str) -> Experiment:
     """Take no new units; those that have an arm keep it, and their outcomes come in. Raises ExperimentError unless it is running."""
-    return _move(store, experiment_id, actor, "paused", "pause", ("running",))
+    return _move(store, experiment_id, actor, "pause", ("running",))
 
 
 def resume(store: Store, experiment_id: str, actor: str) -> Experiment:
     """Take new units again. Raises ExperimentError unless it is paused."""
-    return _move(store, experiment_id, actor, "started", "resume", ("paused",))
+    return _move(store, experiment_id, actor, "resume", ("paused",))
 
 
 def extend(store: Store, experiment_id: str, planned: int, actor: str) -> Experiment:
@@ -175,18 +170,18 @@ def extend(store: Store, experiment_id: str, planned: int, actor: str) -> Experi
     target = get(store, experiment_id).target
     if not target < planned <= MAX_PLANNED:
         raise ExperimentError(f"planned: it has {target:,} units planned; extend it to more, at most {MAX_PLANNED:,}")  # fmt: skip
-    return _move(store, experiment_id, actor, "extended", "extend", OPEN, planned=planned)
+    return _move(store, experiment_id, actor, "extend", OPEN, planned=planned)
 
 
 def end(store: Store, experiment_id: str, actor: str) -> Experiment:
     """Give every unit the control from now on, and take no more outcomes. Raises ExperimentError where it is over."""
-    return _move(store, experiment_id, actor, "ended", "end", OPEN)
+    return _move(store, experiment_id, actor, "end", OPEN)
 
 
 def conclude(store: Store, experiment_id: str, variant: Variant, actor: str) -> Experiment:
     """End it, and give every unit this arm from now on; ``jobs.models.deploy_arm`` deploys its model. Raises ExperimentError where an arm
     was deployed already."""
-    return _move(store, experiment_id, actor, "deployed", "deploy", (*OPEN, "ended"), variant=variant)
+    return _move(store, experiment_id, actor, "deploy", (*OPEN, "ended"), variant=variant)
 
 
 def assign(store: Store, experiment_id: str, unit: str) -> Assigned:
@@ -195,18 +190,16 @@ def assign(store: Store, experiment_id: str, unit: str) -> Assigned:
     key = f"{experiment_id}:{unit}"
     ((kind, deployed, has),) = store.rows(
         """SELECT kind, variant, (SELECT variant FROM assignment WHERE id = ?) FROM experiment_event
-           WHERE experiment_id = ? AND kind <> 'extended' ORDER BY occurred_at DESC LIMIT 1""",
+           WHERE experiment_id = ? AND kind <> 'extend' ORDER BY occurred_at DESC LIMIT 1""",
         key, experiment_id,
     )  # fmt: skip
-    match STATES[kind]:
-        case "deployed":
-            return Assigned(deployed, fixed.model[deployed], f"The {deployed} was deployed.")
-        case "ended":
-            return Assigned("control", fixed.model["control"], "The experiment has ended.")
-        case "paused" if has is None:
-            return Assigned(
-                "control", fixed.model["control"], "The experiment is paused and takes no new units."
-            )
+    state = STATES[kind]
+    if state == "deployed":
+        return Assigned(deployed, fixed.model[deployed], f"The {deployed} was deployed.")
+    if state == "ended":
+        return Assigned("control", fixed.model["control"], "The experiment has ended.")
+    if state == "paused" and has is None:
+        return Assigned("control", fixed.model["control"], "The experiment is paused and takes no new units.")
     if has is None:
         has = core.assigned(fixed.seed, unit, fixed.share)
         with suppress(duckdb.ConstraintException):  # it asked twice at once, and gets the same arm
@@ -214,29 +207,8 @@ def assign(store: Store, experiment_id: str, unit: str) -> Assigned:
     return Assigned(has, fixed.model[has])
 
 
-@dataclass(frozen=True, slots=True)
-class _Fixed:
-    """What never changes of an experiment; ``model``: id, name and version."""
-
-    seed: str
-    share: float
-    model: dict[Variant, tuple[str, str, str]]
-
-
-@lru_cache(maxsize=256)
-def _fixed(store: Store, experiment_id: str) -> _Fixed:
-    with store.reading() as session:
-        row = session.get(ExperimentRow, experiment_id)
-    if row is None:
-        raise NoExperiment(experiment_id)
-    arms = (models.get(store, model_id) for model_id in (row.control_id, row.treatment_id))
-    return _Fixed(
-        row.seed, row.share, {v: (m.id, m.name, m.version) for v, m in zip(core.VARIANTS, arms, strict=True)}
-    )
-
-
 def add_outcomes(store: Store, experiment_id: str, outcomes: Sequence[Outcome]) -> Taken:
-    """Take outcomes in, those that can be. Raises ExperimentError where the experiment is over, or there is none."""
+    """Take outcomes in, those that can be. Raises ExperimentError where the experiment is over, NoExperiment."""
     now = datetime.now(UTC)
     with store.writing(traffic=True) as session:
         experiment = get(store, experiment_id)
@@ -273,13 +245,13 @@ def analyse(store: Store, experiment_id: str) -> Analysis:
     experiment = get(store, experiment_id)
     found = store.table(_MOMENTS, experiment_id)
     counts = store.table(
-        """SELECT count(*) FILTER (variant = 'control') AS control, count(*) FILTER (variant = 'treatment') AS treatment
-           FROM assignment WHERE experiment_id = ? GROUP BY CAST(assigned_at AT TIME ZONE 'UTC' AS DATE)
-           ORDER BY CAST(assigned_at AT TIME ZONE 'UTC' AS DATE)""",
+        """SELECT CAST(assigned_at AT TIME ZONE 'UTC' AS DATE) AS day, count(*) FILTER (variant = 'control') AS control,
+                  count(*) FILTER (variant = 'treatment') AS treatment
+           FROM assignment WHERE experiment_id = ? GROUP BY day ORDER BY day""",
         experiment_id,
     )  # fmt: skip
     return core.analyse(
-        counts.to_pandas().to_numpy().cumsum(0),
+        np.column_stack([counts[variant].to_numpy() for variant in core.VARIANTS]).cumsum(0),
         core.moments(found),
         experiment.metric,
         experiment.share,
@@ -295,6 +267,27 @@ def outcomes(store: Store, experiment_id: str) -> pa.Table:
         """SELECT unit, variant, metric, value, outcome.id, occurred_at FROM outcome JOIN assignment USING (experiment_id, unit)
            WHERE experiment_id = ? ORDER BY occurred_at, unit, metric, value""",
         experiment_id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """What never changes of an experiment; ``model``: id, name and version."""
+
+    seed: str
+    share: float
+    model: dict[Variant, tuple[str, str, str]]
+
+
+@lru_cache(maxsize=256)
+def _fixed(store: Store, experiment_id: str) -> _Fixed:
+    with store.reading() as session:
+        row = session.get(ExperimentRow, experiment_id)
+    if row is None:
+        raise NoExperiment(experiment_id)
+    arms = (models.get(store, model_id) for model_id in (row.control_id, row.treatment_id))
+    return _Fixed(
+        row.seed, row.share, {v: (m.id, m.name, m.version) for v, m in zip(core.VARIANTS, arms, strict=True)}
     )
 
 
@@ -316,39 +309,31 @@ def _fault(
 def _standing(store: Store, which: str, *parameters: object) -> list[Experiment]:
     rows = store.table(f"{_STANDING} {which}", *parameters).to_pylist()
     known = {model.id: model for model in models.listed(store, archived=True)} if rows else {}
-    return [_experiment(row, known) for row in rows]
-
-
-def _experiment(row: dict[str, Any], known: dict[str, Model]) -> Experiment:
-    kept = ("id", "name", "metric", "share", "planned", "target", "worth", "actor", "created_at", "units")
-    return Experiment(
-        control=known[row["control_id"]],
-        treatment=known[row["treatment_id"]],
-        state=STATES[row["kind"]],
-        changed_at=row["occurred_at"],
-        deployed=row["variant"],
-        **{name: row[name] for name in kept},
-    )
+    return [
+        Experiment(
+            control=known[row.pop("control_id")],
+            treatment=known[row.pop("treatment_id")],
+            state=STATES[row.pop("kind")],
+            **row,
+        )
+        for row in rows
+    ]
 
 
 def _move(
-    store: Store,
-    experiment_id: str,
-    actor: str,
-    kind: str,
-    action: str,
-    since: tuple[State, ...],
-    **what: Any,
+    store: Store, experiment_id: str, actor: str, kind: str, since: tuple[State, ...], **what: Any
 ) -> Experiment:
     with store.writing() as session:
         experiment = get(store, experiment_id)
         if experiment.state not in since:
-            raise ExperimentError(f"{experiment.name} is {experiment.state}, so you cannot {action} it.")
-        _record(session, experiment_id, actor, kind, action, **what)
+            raise ExperimentError(f"{experiment.name} is {experiment.state}, so you cannot {kind} it.")
+        _record(session, experiment_id, actor, kind, what, **what)
     return get(store, experiment_id)
 
 
-def _record(session: Session, experiment_id: str, actor: str, kind: str, action: str, **what: Any) -> None:
-    kept = {name: what[name] for name in ("planned", "variant") if kind != "started" and name in what}
-    session.add(ExperimentEventRow(id=new_id("xe"), experiment_id=experiment_id, occurred_at=datetime.now(UTC), actor=actor, kind=kind, **kept))  # fmt: skip
-    audit(session, actor, action, "experiment", experiment_id, **what)
+def _record(
+    session: Session, experiment_id: str, actor: str, kind: str, what: dict[str, Any], **detail: Any
+) -> None:
+    now = datetime.now(UTC)
+    session.add(ExperimentEventRow(id=new_id("xe"), experiment_id=experiment_id, occurred_at=now, actor=actor, kind=kind, **what))  # fmt: skip
+    audit(session, actor, kind, "experiment", experiment_id, **detail)

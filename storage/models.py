@@ -159,7 +159,7 @@ def archive(store: Store, model_id: str, actor: str) -> Model:
             raise ModelError(f"{_called(model)} is deployed; deploy another version or roll back first.")
         going_on = store.rows(
             """SELECT name FROM experiment WHERE ? IN (control_id, treatment_id) AND id NOT IN
-               (SELECT experiment_id FROM experiment_event WHERE kind IN ('ended', 'deployed'))""",
+               (SELECT experiment_id FROM experiment_event WHERE kind IN ('end', 'deploy'))""",
             model_id,
         )
         for (name,) in going_on:

@@ -343,7 +343,7 @@ class ExperimentRow(SQLModel, table=True):
 
 
 class ExperimentEventRow(SQLModel, table=True):
-    """What became of an experiment (``kind``: started, paused, extended, ended, deployed), never changed: the latest one stands.
+    """What became of an experiment (``kind``: start, pause, resume, extend, end, deploy), never changed: the latest one stands.
 
     ``planned`` is the number of units it was extended to, ``variant`` the arm that was deployed.
     """

@@ -15,7 +15,7 @@ from storage.workbench import Workbench
 Visit = Callable[..., AppTest]
 ANNOTATING = ["annotate", "my_annotations"]
 READING = [
-    "overview", *ANNOTATING, "prompts", "pairs", "agreement", "annotators", "bias", "timeline", "ranking", "drift", "alignment", "job_queue", "models", "calibration", "predict", "export",
+    "overview", *ANNOTATING, "prompts", "pairs", "agreement", "annotators", "bias", "timeline", "ranking", "drift", "alignment", "job_queue", "models", "calibration", "predict", "export", "experiments",
 ]  # fmt: skip
 LEADING = [*READING, "generate", "campaigns", "adjudicate", "train", "audit"]
 MAY: dict[Role, set[str]] = {
