@@ -25,7 +25,12 @@ Variant = Literal["control", "treatment"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 Metric = Literal["rating", "win", "latency", "cost", "tickets_deflected"]
 Choice = Literal[
-    "deploy treatment", "keep control", "no difference worth having", "go on", "check the ratio first"
+    "deploy treatment",
+    "keep control",
+    "no difference worth having",
+    "go on",
+    "extend or end",
+    "check the ratio first",
 ]
 ALPHA = 0.05
 MISMATCH = 0.01
@@ -48,7 +53,7 @@ class Measure:
 
 METRICS: dict[Metric, Measure] = {
     "rating": Measure("Rating", "", 1, 5, 1),
-    "win": Measure("Win", "", 0, 1, 1),
+    "win": Measure("Win rate", "", 0, 1, 1),
     "latency": Measure("Latency", " s", 0, MOST, -1),
     "cost": Measure("Cost", " US$", 0, MOST, -1),
     "tickets_deflected": Measure("Tickets deflected", "", 0, MOST, 1),
@@ -268,8 +273,8 @@ def _recommend(
     measure, units, decides = METRICS[metric], ratio.control + ratio.treatment, metrics.get(metric)
     name = measure.label.lower()
     if ratio.mismatch:
-        return Recommendation("check the ratio first", f"{ratio}. Units are lost, or counted, by the arm they are in: no "
-                              "comparison can be trusted until it is known which.")  # fmt: skip
+        return Recommendation("check the ratio first", f"{ratio}. Units of one arm are lost, or counted twice: no "
+                              "comparison can be trusted until it is known why.")  # fmt: skip
     if decides is None:
         return Recommendation("go on", f"No outcome of {name} has come in yet.")
     if decides.ratio.mismatch:
@@ -291,10 +296,11 @@ def _recommend(
         )
     if high < worth:
         return Recommendation("keep control", f"{said}: it is not better by {worth:g}{measure.unit}.{mind}")
-    still = f"{said}: not decided yet, at {units:,} of {target:,} units."
-    if units >= target:
-        still = f"{said}: not decided, and all {target:,} planned units are in. Extend it, or end it and keep the control."
-    return Recommendation("go on", f"{still}{mind}")
+    if units < target:
+        return Recommendation("go on", f"{said}: not decided yet, at {units:,} of {target:,} units.{mind}")
+    return Recommendation(
+        "extend or end", f"{said}: not decided, and all {target:,} planned units are in.{mind}"
+    )
 
 
 def _told(effect: Estimate, measure: Measure) -> str:

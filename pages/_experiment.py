@@ -45,6 +45,7 @@ CHOICES: dict[Choice, Shown] = {
     "keep control": Shown("Keep the control", ":material/undo:", "warning"),
     "no difference worth having": Shown("No difference worth having", ":material/drag_handle:", "info"),
     "go on": Shown("Go on", ":material/hourglass:", "info"),
+    "extend or end": Shown("Extend it, or end it and keep the control", ":material/more_time:", "info"),
     "check the ratio first": Shown("Check the ratio first", ":material/report:", "warning"),
 }
 
@@ -54,7 +55,7 @@ def result(one: Experiment, who: Identity) -> None:
     found = read_live(experiments.analyse, one.id)
     icon, colour = STATES[one.state]
     st.markdown(
-        f":{colour}-badge[{icon} {one.state} since {one.changed_at:%Y-%m-%d %H:%M} UTC] "
+        f":{colour}-badge[{icon} {' '.join(filter(None, (one.deployed, one.state)))} since {one.changed_at:%Y-%m-%d %H:%M} UTC] "
         f":gray-badge[control {plain(one.control.name)} {plain(one.control.version)}] "
         f":gray-badge[treatment {plain(one.treatment.name)} {plain(one.treatment.version)}, {one.share:.0%} of units] "
         f":gray-badge[{METRICS[one.metric].label.lower()} decides]"
@@ -67,6 +68,11 @@ def result(one: Experiment, who: Identity) -> None:
         min(1.0, one.units / one.target),
         text=f"**{one.units:,}** of {one.target:,} planned units have an arm",
     )
+    if not one.units:
+        st.caption(
+            "In your product, above, has the lines with which a product asks for arms and sends outcomes."
+        )
+        return
     if found.metrics:
         over_time(one, found)
         table(found)

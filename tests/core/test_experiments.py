@@ -172,7 +172,7 @@ def about(
         ({"effect": 0.01, "worth": 0.2}, "no difference worth having", "less than 0.2 either way"),
         ({"effect": -0.09, "worth": 0.1, "n": 400}, "keep control", "not better by 0.1"),
         ({"effect": 0.02, "target": 9000}, "go on", "not decided yet, at 2,000 of 9,000 units"),
-        ({"effect": 0.02}, "go on", "Extend it, or end it"),
+        ({"effect": 0.02}, "extend or end", "all 2,000 planned units are in"),
         ({"effect": 0.2, "n": 150}, "go on", "needs 100 units of each arm"),
         ({"effect": 0.2, "lost": 0.4}, "check the ratio first", "37.5% of 1,600 units"),
     ],
@@ -190,7 +190,7 @@ def test_a_wrong_split_comes_before_everything_and_what_else_got_worse_is_told()
     analysis = analyse(np.array([[1000, 1000]]), found, "rating", 0.5, 2000, 2000, 0.0)
     assert analysis.recommendation.choice == "deploy treatment" and "Mind: latency got worse" in analysis.recommendation.why  # fmt: skip
     empty = analyse(np.zeros((0, 2), dtype=int), {}, "win", 0.5, 2000, 2000, 0.0)
-    assert empty.recommendation.why == "No outcome of win has come in yet." and empty.ratio.p_value == 1
+    assert empty.recommendation.why == "No outcome of win rate has come in yet." and empty.ratio.p_value == 1
 
 
 def test_where_all_outcomes_are_the_same_there_is_no_interval() -> None:

@@ -112,7 +112,10 @@ def test_a_result_and_what_becomes_of_it(project: Path, bench: Workbench) -> Non
     at.button(key=f"deploy {one.id}").click().run()
     assert at.radio(key=f"deploy arm {one.id}").value == "treatment"
     at.button(key="experiment confirm").click().run()
-    assert "deployed since" in shown(at) and experiments.get(bench.store, one.id).deployed == "treatment"
+    assert (
+        "treatment deployed since" in shown(at)
+        and experiments.get(bench.store, one.id).deployed == "treatment"
+    )
     assert models.get(bench.store, one.treatment.id).status == "deployed"
     assert "Deploy…" not in {button.label for button in at.button}
 
