@@ -2,8 +2,8 @@
 
 The unit (a user, a conversation) is what is randomised, so it is what counts: several outcomes of one unit are averaged first.
 Intervals are asymptotic confidence sequences (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Annals of Statistics 52, theorem 2.2,
-two-sided Gaussian mixture): the chance that they ever miss the truth is 5% at most, whenever one looks and stops, once each arm has LEAST
-units. They are tightest at the planned number of units, and it is the plan an experiment began with that they are built on.
+two-sided Gaussian mixture): the chance that they ever miss the truth is 5% at most, whenever one looks and stops, once each arm has the
+units that LEAST and SKEWED ask for. They are tightest at the planned number of units, and it is the plan an experiment began with that they are built on.
 """
 
 import hashlib
@@ -37,6 +37,8 @@ MISMATCH = 0.01
 """p-value of the ratio check below which nothing is recommended."""
 LEAST = 100
 """Units that each arm must have before anything is said of a metric: the intervals are asymptotic."""
+SKEWED = 25
+"""Times the squared skewness of its outcomes, that is the units it must have too (Cochran 1977, Sampling Techniques, 2.15)."""
 MOST = 1e6
 
 
@@ -81,16 +83,20 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """The means of units as of each day: how many there are, their sum and sum of squares, all less ``centre``.
-
-    ``day``: shape (d,), in order; the others: shape (d, 2), control first.
-    """
+    """The means of units as of each day, less ``centre``: sums of their powers 0 (how many there are) to 3, shape (4, d, 2), control
+    first. ``day``: shape (d,), in order."""
 
     day: npt.NDArray[np.datetime64]
-    n: IntArray
-    total: FloatArray
-    squares: FloatArray
+    sums: FloatArray
     centre: float = 0.0
+
+    def needed(self) -> FloatArray:
+        """How many units each arm must have for a comparison, as of each day; shape (d,)."""
+        n, *powers = self.sums.sum(2)
+        mean, second, third = powers / n
+        with np.errstate(divide="ignore", invalid="ignore"):
+            skewness = (third - 3 * mean * second + 2 * mean**3) / (second - mean**2) ** 1.5
+        return np.asarray(np.maximum(LEAST, np.ceil(SKEWED * np.nan_to_num(skewness) ** 2)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,7 +187,7 @@ def _at_plan(alpha: float) -> float:
 
 
 def moments(table: pa.Table) -> dict[Metric, Moments]:
-    """By metric, from what each day changed: ``metric``, ``centre``, ``day``, ``variant``, ``n``, ``total``, ``squares``."""
+    """By metric, from what each day changed: ``metric``, ``centre``, ``day``, ``variant``, ``n``, ``total``, ``squares``, ``cubes``."""
     found: dict[Metric, Moments] = {}
     for metric in METRICS:
         part = table.filter(pc.equal(table["metric"], metric))
@@ -189,36 +195,35 @@ def moments(table: pa.Table) -> dict[Metric, Moments]:
             continue
         day, place = np.unique(part["day"].to_numpy(), return_inverse=True)
         arm = part["variant"].to_numpy() == "treatment"
-        n, total, squares = (np.zeros((len(day), 2)) for _ in range(3))
-        for name, sums in (("n", n), ("total", total), ("squares", squares)):
-            np.add.at(sums, (place, arm.astype(int)), part[name].to_numpy())
-        found[metric] = Moments(
-            day, n.cumsum(0).astype(np.int64), total.cumsum(0), squares.cumsum(0), part["centre"][0].as_py()
-        )
+        sums = np.zeros((4, len(day), 2))
+        for some, name in zip(sums, ("n", "total", "squares", "cubes"), strict=True):
+            np.add.at(some, (place, arm.astype(int)), part[name].to_numpy())
+        found[metric] = Moments(day, sums.cumsum(1), part["centre"][0].as_py())
     return found
 
 
 def compare(metric: Metric, found: Moments, share: float, planned: float) -> Compared:
     """Both arms of a metric, now and as of each day."""
-    n = found.n
+    (n, total, squares, _), needed = found.sums, found.needed()
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = found.total / n
-        error = np.sqrt(np.maximum(found.squares / n - mean**2, 0) / (n - 1))
+        mean = total / n
+        error = np.sqrt(np.maximum(squares / n - mean**2, 0) / (n - 1))
         effect, both, units = mean[:, 1] - mean[:, 0], np.hypot(*error.T), n.sum(1)
         half = both * spread(units, planned)
         z = effect / both
-    enough = (n >= LEAST).all(1)
+    enough = (n >= needed[:, None]).all(1)
+    least = f"{needed[-1]:,.0f} units" + (", as much hangs on a few of them" if needed[-1] > LEAST else "")
     sure = enough & (both > 0)
     over = Estimates(
         np.where(enough, effect, np.nan),
         np.where(sure, effect - half, np.nan),
         np.where(sure, effect + half, np.nan),
         units,
-        f"A comparison needs {LEAST} units of each arm with an outcome of it; there are {n[-1, 0]:,} and {n[-1, 1]:,}.",
+        f"With an outcome of it, each arm needs {least}; there are {n[-1, 0]:,.0f} and {n[-1, 1]:,.0f}.",
         "Every unit has the same outcome, so there is no interval.",
     )
     control, treatment = (
-        _arm(mean[-1, i] + found.centre, error[-1, i], int(n[-1, i]), planned * part)
+        _arm(mean[-1, i] + found.centre, error[-1, i], int(n[-1, i]), planned * part, int(needed[-1]))
         for i, part in enumerate((1 - share, share))
     )
     ratio = ratio_p_values(n, share, planned)[-1]
@@ -235,13 +240,12 @@ def compare(metric: Metric, found: Moments, share: float, planned: float) -> Com
     )
 
 
-def _arm(mean: float, error: float, n: int, planned: float) -> Estimate:
+def _arm(mean: float, error: float, n: int, planned: float, needed: int) -> Estimate:
     if n == 0:
         return Estimate.unavailable("No unit of this arm has an outcome of it.")
-    if n < LEAST:
-        return Estimate(
-            float(mean), None, None, n, reason=f"An interval needs {LEAST} units; there are {n:,}."
-        )
+    if n < needed:
+        reason = f"An interval needs {needed:,} units; there are {n:,}."
+        return Estimate(float(mean), None, None, n, reason=reason)
     half = error * float(spread(n, planned))
     return Estimate(float(mean), float(mean - half), float(mean + half), n)
 

@@ -49,9 +49,10 @@ _MOMENTS = """WITH arm AS (SELECT rowid AS who, unit, variant FROM assignment WH
     FROM daily JOIN centred USING (metric) WINDOW upto AS (PARTITION BY metric, who ORDER BY day)
 ), changed AS (SELECT *, lag(mean) OVER (PARTITION BY metric, who ORDER BY day) AS before FROM so_far)
 SELECT metric, any_value(centre) AS centre, day, variant, count(*) FILTER (before IS NULL)::DOUBLE AS n,
-       sum(mean - coalesce(before, 0)) AS total, sum(mean * mean - coalesce(before * before, 0)) AS squares
+       sum(mean - coalesce(before, 0)) AS total, sum(mean ** 2 - coalesce(before ** 2, 0)) AS squares,
+       sum(mean ** 3 - coalesce(before ** 3, 0)) AS cubes
 FROM changed GROUP BY metric, day, variant"""
-"""What each day changed in the number, sum and sum of squares of the means of units, each mean being of the outcomes up to that day."""
+"""What each day changed in the number and the sums of powers of the means of units, each mean being of the outcomes up to that day."""
 
 
 class ExperimentError(ValueError):
