@@ -19,7 +19,7 @@ import scipy
 
 from core.estimate import Estimate, Estimates
 from core.ratings import FloatArray, IntArray
-from core.report import told
+from core.report import TOGETHER, told
 
 Variant = Literal["control", "treatment"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -308,7 +308,7 @@ def _recommend(
 
 
 def _told(effect: Estimate, measure: Measure) -> str:
-    return told(effect, "{:+.3g}") + measure.unit
+    return told(effect, "{:+.3g}") + measure.unit.replace(" ", TOGETHER)
 
 
 def _worse(effect: Estimate, measure: Measure) -> bool:

@@ -176,8 +176,8 @@ def about(
     [
         ({"effect": 0.2}, "deploy treatment", "it is better"),
         ({"effect": -0.2}, "keep control", "it is worse"),
-        ({"effect": 0.2, "metric": "latency"}, "keep control", " s: it is worse"),
-        ({"effect": -0.2, "metric": "cost"}, "deploy treatment", " US$: it is better"),
+        ({"effect": 0.2, "metric": "latency"}, "keep control", "\N{NO-BREAK SPACE}s: it is worse"),
+        ({"effect": -0.2, "metric": "cost"}, "deploy treatment", "\N{NO-BREAK SPACE}US$: it is better"),
         ({"effect": 0.01, "worth": 0.2}, "no difference worth having", "less than 0.2 either way"),
         ({"effect": -0.09, "worth": 0.1, "n": 400}, "keep control", "not better by 0.1"),
         ({"effect": 0.02, "target": 9000}, "go on", "not decided yet, at 2,000 of 9,000 units"),

