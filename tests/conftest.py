@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Test files run side by side on every core: more threads in each only wait for one another."""
 settings.register_profile("unhurried", settings(), deadline=None)
 settings.load_profile("unhurried")
 ROOT = Path(__file__).resolve().parent.parent
