@@ -121,6 +121,7 @@ def test_she_asks_the_deployed_model_probes_it_and_makes_a_set_of_its_errors(tea
     upload(mary, LATER)
     open_page(mary, "Predict")
     view(mary, "Probe")
+    expect(main(mary).get_by_role("button", name="Probe", exact=True)).to_be_visible()
     choose(mary, "helpful 1.0.0 · deployed")
     expect(main(mary)).to_contain_text(
         "12 of the campaign’s 84 pairs have a label that helpful 1.0.0 has not learnt from"
@@ -134,6 +135,7 @@ def test_she_asks_the_deployed_model_probes_it_and_makes_a_set_of_its_errors(tea
     expect(main(mary)).to_contain_text(re.compile(r"Votes: [AB] 2"))
 
     view(mary, "Retraining set")
+    expect(main(mary)).to_contain_text("Confident mistakes")
     choose(mary, "helpful 1.0.0 · deployed")
     expect(main(mary)).to_contain_text("82 labelled pairs of the campaign")
     main(mary).get_by_role("button", name="Train with these weights").click()
