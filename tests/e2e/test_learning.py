@@ -1,4 +1,5 @@
-"""A lead's way from votes to a deployed model and to what it gets wrong, in a real browser; an annotator has no part in it."""
+"""A lead's way from votes to a deployed model, to what it gets wrong and to whether another serves users better, in a real
+browser; an annotator has no part in it."""
 
 import json
 import re
@@ -20,6 +21,7 @@ LEARN = {
     "models": "Models",
     "calibration": "Calibration",
     "predict": "Predict",
+    "experiments": "Experiments",
 }
 PROMPT = "Why is the sky blue?"
 ANSWERS = [
@@ -37,6 +39,16 @@ LATER = [
 _ASK = """async body => (await fetch("/api/rerank", {
   method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)
 })).json()"""
+
+_TRY = """async key => {
+  const at = `/api/experiments/${key}`, units = [...Array(300).keys()].map(i => `user ${i}`);
+  const arms = await Promise.all(units.map(async unit => (await fetch(`${at}/assign?unit=${unit}`)).json()));
+  const outcomes = arms.map(({unit, variant}, i) => (
+    {unit, metric: "rating", value: (variant === "treatment" ? 4 : 2) + i % 2}
+  ));
+  const body = JSON.stringify({outcomes});
+  return (await fetch(`${at}/outcomes`, {method: "POST", headers: {"Content-Type": "application/json"}, body})).json()
+}"""
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,25 @@ def test_she_asks_the_deployed_model_probes_it_and_makes_a_set_of_its_errors(tea
     )
     weighed = main(mary).get_by_test_id("stSelectbox").filter(has_text="Weight up the errors of")
     expect(weighed.get_by_role("combobox")).to_have_value("1.0.0 · sbert")
+
+
+def test_she_tries_both_versions_on_users_and_deploys_the_better(team: Team) -> None:
+    mary = team.mary
+    open_page(mary, "Experiments")
+    main(mary).get_by_label("Name", exact=True).fill("Does form help?")
+    mary.get_by_role("button", name="Begin").click()
+    code = main(mary).get_by_test_id("stCode")
+    expect(code).to_contain_text("/assign")
+    found = re.search(r"/experiments/(\w+)/assign", code.inner_text())
+    assert found
+    assert mary.evaluate(_TRY, found[1]) == {"added": 300, "duplicate": 0, "refused": []}
+    view(mary, "Result")
+    expect(main(mary)).to_contain_text("Deploy the treatment. With the treatment, rating differs by +2")
+    mary.get_by_role("button", name="Deploy…").click()
+    mary.get_by_role("dialog").get_by_role("button", name="Deploy", exact=True).click()
+    expect(main(mary)).to_contain_text("treatment deployed since")
+    open_page(mary, "Models")
+    expect(card(mary, "1.1.0")).to_contain_text("deployed")
 
 
 def test_an_annotator_has_no_page_to_learn_on(team: Team, troubles: list[str]) -> None:
