@@ -1,12 +1,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check browser
+.PHONY: run test pytest check browser
 
 run: .venv/run
 	$(BIN)/streamlit run app.py
 
-test: .venv/test browser check
+test: .venv/test browser
+	$(MAKE) --jobs=2 check pytest
+
+pytest: .venv/test
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/test
@@ -21,9 +24,9 @@ browser: .venv/test
 .venv/run: requirements.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Attune needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet --no-compile -r requirements.txt
 	touch $@
 
 .venv/test: requirements-dev.txt .venv/run
-	$(BIN)/pip install --quiet -r requirements-dev.txt
+	$(BIN)/pip install --quiet --no-compile -r requirements-dev.txt
 	touch $@
