@@ -24,9 +24,9 @@ browser: .venv/test
 .venv/run: requirements.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Attune needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile -r requirements.txt
+	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
 
 .venv/test: requirements-dev.txt .venv/run
-	$(BIN)/pip install --quiet --no-compile -r requirements-dev.txt
+	$(BIN)/pip install --quiet -r requirements-dev.txt
 	touch $@
