@@ -26,7 +26,7 @@ def answers_as_documented(
 ) -> None:
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
-        max_examples=20,
+        max_examples=25,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         derandomize=True,

@@ -284,9 +284,10 @@ def test_a_lease_that_runs_out_is_told_and_nothing_typed_is_lost(
 
 def test_whoever_waits_gets_the_pair_that_comes_free(tmp_path: Path, browser: Browser, new_tab: Tab) -> None:
     with served(
-        tmp_path, browser, Pair(Prompt.from_text("Only one?"), Response("yes"), Response("no")), k=1
+        tmp_path, browser, Pair(Prompt.from_text("Only one?"), Response("yes"), Response("no")), k=2
     ) as server:
         first = enter(new_tab(), server, "Ada")
+        enter(new_tab(), server, "Bob")
         late = enter(new_tab(), server, "Cy")
         expect(late.get_by_test_id("stAlert")).to_contain_text("in other hands")
         first.keyboard.press("n")

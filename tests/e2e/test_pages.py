@@ -1,7 +1,7 @@
-"""Every page opens for an admin, some in dark too, with nothing wrong on it and nothing fetched from elsewhere."""
+"""Every page opens for an admin, in light and in dark, with nothing wrong on it and nothing fetched from elsewhere."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -49,15 +49,13 @@ def test_the_welcome_of_an_empty_store_leads_to_the_sample_project(sample: Page)
     expect(main).to_contain_text("100% simulated")
 
 
-@pytest.mark.parametrize(
-    ("scheme", "titles"), [("light", TITLES), ("dark", ("Annotate", "Overview", "Bias"))]
-)
-def test_every_page_opens(sample: Page, scheme: str, titles: Iterable[str]) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_opens(sample: Page, scheme: str) -> None:
     sample.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     sample.reload()
     app = sample.get_by_test_id("stApp")
     expect(app).to_have_css("background-color", BACKGROUND[scheme])
-    for title in titles:
+    for title in TITLES:
         open_page(sample, title)
         for name in VIEWS.get(title, ()):
             view(sample, name)

@@ -517,7 +517,7 @@ def test_a_model_that_cannot_be_trusted_is_refused(
 
 def test_asked_to_stop_while_embedding(shell: Shell, tmp_path: Path) -> None:
     rows = [
-        {**row, "chosen": f"{row['chosen']} {i} " * 10, "rejected": f"{i} no " * 20}
+        {**row, "chosen": f"{row['chosen']} {i} " * 30, "rejected": f"{i} no " * 60}
         for i, row in enumerate(some_pairs(2000))
     ]
     output = tmp_path / "out"
